@@ -1,0 +1,54 @@
+# prefmill. `make` prints this help. Everything installs into .venv at the root.
+PYTHON ?= python3
+UV := .uv/bin/uv
+BIN := .venv/bin
+DISTS := shared services/coordinator services/generator services/judge services/sink cli
+STAMP := .venv/.installed
+
+.PHONY: help install run test check lint types imports schemas bench lock clean
+
+help: ## print this help
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(UV):
+	$(PYTHON) -m venv .uv
+	.uv/bin/pip install --quiet --disable-pip-version-check uv
+
+$(STAMP): $(UV) requirements/dev.txt $(addsuffix /pyproject.toml,$(DISTS))
+	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(addprefix -e ./,$(DISTS))
+	touch $@
+
+install: $(STAMP) ## make .venv with everything in it
+
+run: $(STAMP) ## run the quickstart: prompts in, preference data out
+	$(BIN)/prefmill run examples/quickstart.yaml --yes
+
+test: $(STAMP) ## the tests, in under five minutes
+	$(BIN)/pytest -m "not vllm and not slow"
+
+check: lint types imports schemas ## lint, types, import rules, schemas, all tests
+	$(BIN)/pytest -m "not vllm"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/basedpyright
+
+imports: $(STAMP)
+	$(BIN)/lint-imports
+
+schemas: $(STAMP)
+	$(BIN)/prefmill schema --check shared/schemas
+
+bench: $(STAMP) ## the table of docs/benchmarks.md, measured on this machine
+	$(BIN)/python -m benchmarks
+
+lock: $(UV) ## resolve requirements/*.txt anew (names, versions and hashes only)
+	bash requirements/lock.sh $(UV)
+
+clean: ## remove what was installed and what was run
+	rm -rf .venv .uv .prefmill out

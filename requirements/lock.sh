@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Locks what each service and the developers install: names, versions and hashes, no addresses.
+set -euo pipefail
+uv=$(realpath "$1")
+cd "$(dirname "$0")/.."
+lock() { # name, then the inputs
+  local name=$1; shift
+  "$uv" pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+    --python-version 3.11 --no-emit-package prefmill-shared --no-emit-package prefmill-coordinator \
+    --no-emit-package prefmill-generator --no-emit-package prefmill-judge --no-emit-package prefmill-sink \
+    --output-file "requirements/$name.txt" "$@"
+}
+lock generator services/generator/pyproject.toml
+lock judge services/judge/pyproject.toml
+lock coordinator services/coordinator/pyproject.toml
+lock sink services/sink/pyproject.toml
+lock cli cli/pyproject.toml
+lock dev cli/pyproject.toml requirements/dev.in
+! grep -n 'https\?://' requirements/*.txt

@@ -1,0 +1,62 @@
+"""A conversation, the parameters of a completion, and what it used."""
+
+from typing import Literal
+
+from pydantic import AliasChoices, Field, JsonValue
+
+from prefmill.contracts.base import Frozen, Strict
+
+
+class Message(Frozen):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"] = Field(description="Who speaks.")
+    content: str = Field(description="What is said, as plain text.")
+
+
+class Params(Strict):
+    """Sampling parameters by the names that OpenAI-compatible servers use; None leaves the
+    server's default. `max_new_tokens` and `stop_sequences` are understood as well."""
+
+    max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        validation_alias=AliasChoices("max_tokens", "max_new_tokens", "max_completion_tokens"),
+        description="Most tokens of one answer.",
+    )
+    temperature: float | None = Field(default=None, ge=0, description="0 is greedy.")
+    top_p: float | None = Field(default=None, gt=0, le=1, description="Nucleus sampling.")
+    top_k: int | None = Field(default=None, ge=-1, description="Only the k likeliest tokens.")
+    min_p: float | None = Field(default=None, ge=0, le=1, description="Relative cut-off.")
+    presence_penalty: float | None = Field(default=None, description="OpenAI's, -2 to 2.")
+    frequency_penalty: float | None = Field(default=None, description="OpenAI's, -2 to 2.")
+    repetition_penalty: float | None = Field(default=None, gt=0, description="vLLM's and TGI's.")
+    stop: tuple[str, ...] = Field(
+        default=(),
+        validation_alias=AliasChoices("stop", "stop_sequences"),
+        description="Texts at which an answer ends; they are not part of it.",
+    )
+    extra_body: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Fields sent to the server as they are."
+    )
+
+    def over(self, base: "Params") -> "Params":
+        """These parameters where they are set, those of `base` elsewhere."""
+        mine = self.model_dump(exclude_unset=True)
+        if "extra_body" in mine:
+            mine["extra_body"] = base.extra_body | self.extra_body
+        return base.model_copy(update={**mine, "stop": self.stop or base.stop})
+
+
+class Usage(Frozen):
+    """Tokens that a call was charged for."""
+
+    input_tokens: int = Field(default=0, ge=0, description="Tokens of the prompt.")
+    output_tokens: int = Field(default=0, ge=0, description="Tokens written, thinking included.")
+
+
+class Failure(Frozen):
+    """Why a cell, a row or a lane has no result: a value, never an exception on the wire."""
+
+    reason: str = Field(description="A reason code, see prefmill.contracts.reasons.")
+    detail: str = Field(default="", description="What exactly happened, for a person.")

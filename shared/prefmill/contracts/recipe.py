@@ -1,0 +1,123 @@
+"""A recipe: what a user writes. Options of plugins stay plain here; each plugin's own model
+checks them (`prefmill.plugins.registry`)."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue
+
+from prefmill.contracts.base import Strict
+from prefmill.contracts.chat import Params
+
+PluginSpec = dict[str, JsonValue]
+"""`{name: main option, other: options}`; a bare string `name` is understood as `{name: null}`."""
+
+
+def _spec(value: object) -> object:
+    return {value: None} if isinstance(value, str) else value
+
+
+Spec = Annotated[PluginSpec, BeforeValidator(_spec)]
+
+
+class Price(Strict):
+    """What a model costs, in US dollars per million tokens."""
+
+    input: float = Field(ge=0, description="US dollars per million prompt tokens.")
+    output: float = Field(ge=0, description="US dollars per million written tokens.")
+
+
+class ModelSpec(Strict):
+    """A model or judge: an engine, the model it runs, and that engine's options beside them."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+
+    engine: str = Field(description="Name of an engine plugin: `openai`, `anthropic`, …")
+    params: Params = Field(default=Params(), description="Its own parameters; they win.")
+    concurrency: int = Field(default=64, ge=1, description="Calls in flight at once, a worker.")
+    system: Literal["keep", "fold"] = Field(
+        default="keep", description="`fold` puts the system prompt into the first user turn."
+    )
+    price: Price | None = Field(default=None, description="Overrides the built-in price table.")
+
+    def options(self) -> dict[str, JsonValue]:
+        """The engine's own options, as written."""
+        return dict(self.model_extra or {})
+
+
+class GenerateStep(Strict):
+    """How answers are made."""
+
+    sampler: Spec = Field(default={"all": None}, description="Which models answer a row.")
+    params: Params = Field(default=Params(), description="For all models.")
+    system: str | None = Field(default=None, description="System prompt of rows without one.")
+
+
+class JudgeStep(Strict):
+    """How answers are judged."""
+
+    rubric: Spec = Field(description="How a judge is asked: `{ultrafeedback: [honesty]}`.")
+    params: Params = Field(default=Params(), description="For all judges.")
+    quorum: int = Field(default=1, ge=1, description="Usable verdicts a row needs, per aspect.")
+
+
+class PoolStep(Strict):
+    """How verdicts become scores: aspects within a judge first, then judges."""
+
+    judges: Spec = Field(default={"mean": None}, description="Pool over judges.")
+    aspects: Spec = Field(default={"mean": None}, description="Pool over one judge's aspects.")
+
+
+class Pairing(Strict):
+    """How scored generations become pairs."""
+
+    choose: Literal["best-worst", "best-random", "all"] = Field(
+        default="best-worst",
+        description="Best against worst, best against a random lower one, or every pair.",
+    )
+    ties: Literal["drop", "keep"] = Field(
+        default="drop",
+        description="A row whose scores are all equal: dropped and counted, or the first kept.",
+    )
+    margin: float = Field(default=0.0, ge=0, description="Least difference between the scores.")
+    seed: int | None = Field(default=None, description="For `best-random`; the recipe's if none.")
+
+
+class Output(Strict):
+    """What is written."""
+
+    formats: tuple[Spec, ...] = Field(default=({"raw": None},), description="Data formats.")
+    pairing: Pairing = Field(default=Pairing(), description="For formats made of pairs.")
+    shard_rows: int = Field(default=5000, ge=1, description="Prompts per parquet shard.")
+
+
+class Limits(Strict):
+    """Where a run stops."""
+
+    cost_usd: float | None = Field(default=None, gt=0, description="US dollars, in all.")
+    attempts: int = Field(default=3, ge=1, le=20, description="Counted attempts per cell.")
+    concurrency: int | None = Field(
+        default=None, ge=1, description="Calls in flight at once, all workers of this machine."
+    )
+
+
+def _pool(value: object) -> object:
+    return {"judges": value, "aspects": value} if isinstance(value, str) else value
+
+
+class Recipe(Strict):
+    """Prompts in, preference data out: the whole of a run in one file."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$", description="The run's name; resumes by it."
+    )
+    seed: int = Field(default=0, description="Seeds draws, orders and answers.")
+    source: PluginSpec = Field(description="Where prompts come from: `{jsonl: prompts.jsonl}`.")
+    models: dict[str, ModelSpec] = Field(default={}, description="Who can answer, by alias.")
+    generate: GenerateStep = Field(default=GenerateStep(), description="How answers are made.")
+    judges: dict[str, ModelSpec] = Field(default={}, description="Who can judge, by alias.")
+    judge: JudgeStep | None = Field(default=None, description="How answers are judged.")
+    pool: Annotated[PoolStep, BeforeValidator(_pool)] = Field(
+        default=PoolStep(), description="How verdicts become scores."
+    )
+    output: Output = Field(default=Output(), description="What is written.")
+    limits: Limits = Field(default=Limits(), description="Where it stops.")

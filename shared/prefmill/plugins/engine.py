@@ -1,0 +1,84 @@
+"""Engines: chat completions, of a local model or an API."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar, Protocol
+
+from pydantic import Field, JsonValue
+
+from prefmill.contracts.base import Strict
+from prefmill.contracts.chat import Message, Params, Usage
+
+
+class EngineOptions(Strict):
+    """Options every engine has; each engine adds its own."""
+
+    model: str = Field(description="The model id, as the server or the Hub knows it.")
+    revision: str | None = Field(default=None, description="Of the model, where it has any.")
+    timeout_s: float = Field(default=600.0, gt=0, description="Seconds to wait for one answer.")
+
+    def identity(self) -> dict[str, JsonValue]:
+        """The options that determine an answer: not the URL, not the key, not the time-out."""
+        return {"model": self.model, "revision": self.revision}
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One completion to be made. `schema` asks for JSON of that JSON Schema, where the engine
+    can; others ignore it."""
+
+    messages: tuple[Message, ...]
+    params: Params
+    seed: int
+    schema: dict[str, JsonValue] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One answer. `text` holds no NUL and no lone surrogate."""
+
+    text: str
+    finish_reason: str
+    model: str
+    usage: Usage
+
+
+class Engine(Protocol):
+    """Answers chat requests. Raises Transient, Rejected or Unusable, nothing else; never retries.
+
+    `paid` says whether calls may cost money; `needs` names what the environment must hold.
+    """
+
+    Options: ClassVar[type[EngineOptions]]
+
+    def __init__(self, options: EngineOptions) -> None: ...
+
+    @property
+    def paid(self) -> bool:
+        """Whether a call may cost money (an API that is not on this machine)."""
+        ...
+
+    def missing(self) -> str | None:
+        """What the environment lacks (a key, a library), in one line; None if nothing."""
+        ...
+
+    async def start(self) -> None:
+        """Open connections or load the model."""
+        ...
+
+    async def probe(self, params: Params) -> None:
+        """The cheapest request that shows key, URL and model to be right. Raises as complete."""
+        ...
+
+    async def complete(self, request: ChatRequest) -> Completion:
+        """Answer one request."""
+        ...
+
+    async def stop(self) -> None:
+        """Close what `start` opened."""
+        ...
+
+
+def timeout_of(options: EngineOptions) -> timedelta:
+    """The call time-out as a timedelta."""
+    return timedelta(seconds=options.timeout_s)

@@ -1,0 +1,38 @@
+"""What plugins raise. The three kinds of engine failures are all that the rest of the line knows."""
+
+from datetime import timedelta
+
+
+class RecipeError(ValueError):
+    """A recipe or its input cannot be used; the message says what, where and what to do."""
+
+
+class EngineError(Exception):
+    """A completion failed. `detail` is one line for a person."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class Transient(EngineError):
+    """Wait and try again: 429, 5xx, lost connections, time-outs. Never an attempt."""
+
+    def __init__(
+        self, detail: str, retry_after: timedelta | None = None, *, rate_limited: bool = False
+    ) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+        self.rate_limited = rate_limited
+
+
+class Rejected(EngineError):
+    """This request's own fault, an attempt: 400, 413, 422, an empty answer, a content filter."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class Unusable(EngineError):
+    """The lane cannot work: wrong key, unknown model, quota gone. Pauses it, uncounted."""

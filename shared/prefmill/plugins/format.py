@@ -1,0 +1,66 @@
+"""Formats: finished rows become training data."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol
+
+from prefmill.contracts.base import Strict
+from prefmill.contracts.recipe import Pairing
+from prefmill.contracts.rows import FinishedRow
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRow:
+    """A finished row with its pooled scores, one per generation.
+
+    `judges` are the aliases of the recipe's judges; `aspects` those of its rubric.
+    `scores_by_aspect` pools over judges only. `dropped` is why the row makes no judged data.
+    """
+
+    row: FinishedRow
+    scores: tuple[float | None, ...]
+    scores_by_aspect: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
+    dropped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FormatContext:
+    """What a format may know of the run."""
+
+    judges: tuple[str, ...]
+    aspects: tuple[str, ...]
+    pairing: Pairing
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one prompt became: records, and exactly one outcome. `reason` with `dropped`."""
+
+    records: tuple[dict[str, Any], ...]
+    outcome: Literal["out", "tie", "dropped"]
+    reason: str = ""
+
+
+class Format(Protocol):
+    """Writes rows. `configs` names the dataset configs it makes with an explicit Arrow schema
+    each: one, or one per aspect."""
+
+    Options: ClassVar[type[Strict]]
+    training: ClassVar[bool]
+    """Whether trainers read it as it is; the first such one opens by default."""
+
+    def __init__(self, options: Strict, context: FormatContext) -> None: ...
+
+    def configs(self) -> dict[str, Any]:
+        """Config name → pyarrow.Schema."""
+        ...
+
+    def write(self, row: ScoredRow) -> dict[str, Written]:
+        """What the row becomes in each config."""
+        ...
+
+
+def names(specs: Iterable[dict[str, Any]]) -> Sequence[str]:
+    """The plugin names of a list of specs."""
+    return [next(iter(spec)) for spec in specs]
