@@ -1,10 +1,18 @@
-"""What plugins raise. The three kinds of engine failures are all that the rest of the line knows."""
+"""What plugins raise. The three kinds of engine failures are all that the line knows of engines."""
 
 from datetime import timedelta
 
 
 class RecipeError(ValueError):
-    """A recipe or its input cannot be used; the message says what, where and what to do."""
+    """A recipe or its input cannot be used; each problem says what, where and what to do.
+
+    A problem begins with its place in the recipe and a colon, where it has one:
+    `models.zephyr.base_url: unknown key; …`.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 class EngineError(Exception):

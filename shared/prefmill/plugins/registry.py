@@ -67,7 +67,7 @@ def options_of(plugin: Any, values: Mapping[str, JsonValue], where: str) -> Any:
     try:
         return plugin.Options.model_validate(dict(values))
     except ValidationError as error:
-        raise RecipeError("; ".join(explain(error, plugin.Options, where))) from error
+        raise RecipeError(*explain(error, plugin.Options, where)) from error
 
 
 def named_options(group: str, spec: Mapping[str, JsonValue], where: str) -> tuple[Any, Any]:
