@@ -1,0 +1,23 @@
+"""The judge as a process: the only place here that knows the real world."""
+
+from faststream import FastStream
+
+from prefmill.judge.handlers import Judging
+from prefmill.judge.settings import JudgeSettings
+from prefmill.messaging.service import serve, worker_app
+
+
+def build(settings: JudgeSettings) -> FastStream:
+    """The application, to be made inside a running loop."""
+    return worker_app(Judging(), settings)
+
+
+def main(settings: JudgeSettings | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then drain and return. SystemExit 1, with one line, if NATS
+    is not there."""
+    settings = settings or JudgeSettings()
+    serve(settings, lambda: build(settings))
+
+
+if __name__ == "__main__":
+    main()

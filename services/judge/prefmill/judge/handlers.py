@@ -1,0 +1,45 @@
+"""What the judge does with each message."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from prefmill.contracts.channels import JUDGED
+from prefmill.contracts.results import BatchJudged, JudgedCell
+from prefmill.contracts.work import JudgeBatch, JudgeCell, JudgeRow, LaneKind
+from prefmill.engines.caller import Outcome
+from prefmill.judge.domain.shelf import Shelf
+from prefmill.judge.domain.verdicts import judged, request_of, unasked
+from prefmill.plugins.engine import ChatRequest
+
+Call = Callable[[ChatRequest], Awaitable[Outcome]]
+
+
+class Judging:
+    """JudgeBatch → BatchJudged, cell by cell: ask, call, read, undo the shuffle."""
+
+    kind: LaneKind = "judge"
+    batch = JudgeBatch
+    reply = BatchJudged
+    channel = JUDGED
+
+    def __init__(self) -> None:
+        self._shelf = Shelf()
+
+    def begin(
+        self, batch: JudgeBatch
+    ) -> Callable[[JudgeRow, JudgeCell, Call], Awaitable[JudgedCell]]:
+        """How the cells of this batch are answered. RecipeError if the rubric cannot be made."""
+        rubric, params = self._shelf.rubric_of(batch), batch.params
+
+        async def judge(row: JudgeRow, cell: JudgeCell, call: Call) -> JudgedCell:
+            try:
+                request = request_of(rubric, params, row, cell)
+            except Exception as error:  # noqa: BLE001 - one row that breaks a template is one row
+                return unasked(row, cell, error)
+            return judged(rubric, row, cell, await call(request))
+
+        return judge
+
+
+HANDLERS: Final = {JudgeBatch: Judging}
+"""LanesOpened and BatchesWithdrawn are for every worker alike: prefmill.messaging.worker."""

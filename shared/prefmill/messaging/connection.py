@@ -1,0 +1,100 @@
+"""Connections that outlive a restart of the server and complain in one line."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import nats
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from prefmill.messaging.errors import NatsUnavailable
+
+log: Final = logging.getLogger("prefmill.nats")
+
+JETSTREAM_TIMEOUT_S: Final = 5.0
+"""How long a publish or a question to JetStream waits for its answer."""
+
+
+def connection_options(name: str) -> dict[str, Any]:
+    """Keyword arguments for `nats.connect` and `NatsBroker` alike: reconnects for ever, soon."""
+    return {
+        "name": name,
+        "allow_reconnect": True,
+        "max_reconnect_attempts": -1,
+        "reconnect_time_wait": 0.2,
+        "connect_timeout": 2,
+        "ping_interval": 20,
+        "error_cb": one_line_per_error(),
+        "disconnected_cb": _disconnected,
+        "reconnected_cb": _reconnected,
+    }
+
+
+async def connect(url: str, name: str, *, wait_s: float = 10.0) -> Client:
+    """A raw connection. NatsUnavailable if no server answers within `wait_s` seconds."""
+    await wait_for_server(url, wait_s)
+    options = connection_options(name)
+    return await nats.connect(url.split(","), **options)  # pyright: ignore[reportUnknownMemberType]
+
+
+def jetstream_of(nc: Client) -> JetStreamContext:
+    """JetStream over this connection; its questions time out after JETSTREAM_TIMEOUT_S."""
+    return nc.jetstream(timeout=JETSTREAM_TIMEOUT_S)  # pyright: ignore[reportUnknownMemberType]
+
+
+async def wait_for_server(url: str, wait_s: float) -> None:
+    """Return once a NATS server greets at one of the comma-separated addresses."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        problems = [await _greeting_problem(address) for address in url.split(",")]
+        if not all(problems):
+            return
+        if time.monotonic() >= deadline:
+            raise NatsUnavailable(
+                f"no NATS server answers at {_shown(url)} ({problems[0]}); start one, "
+                "or set PREFMILL_NATS_URL to where it is"
+            )
+        await asyncio.sleep(0.1)
+
+
+def one_line_per_error() -> Callable[[Exception], Awaitable[None]]:
+    """An error callback that logs each kind of trouble once a minute, without a stack."""
+    last: dict[str, float] = {}
+
+    async def report(error: Exception) -> None:
+        line = f"{type(error).__name__}: {error}".rstrip(": ")
+        if time.monotonic() - last.get(line, -60.0) >= 60.0:
+            last[line] = time.monotonic()
+            log.warning("NATS connection: %s", line)
+
+    return report
+
+
+async def _greeting_problem(address: str) -> str:
+    place = urlsplit(address.strip())
+    try:
+        async with asyncio.timeout(2):
+            reader, writer = await asyncio.open_connection(place.hostname, place.port or 4222)
+            greeting = await reader.readline()
+            writer.close()
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return "" if greeting.startswith(b"INFO ") else "something else than NATS listens there"
+
+
+def _shown(url: str) -> str:
+    """The addresses without user, password or token."""
+    places = (urlsplit(address.strip()) for address in url.split(","))
+    return ", ".join(f"nats://{place.hostname}:{place.port or 4222}" for place in places)
+
+
+async def _disconnected() -> None:
+    log.warning("NATS connection lost; reconnecting")
+
+
+async def _reconnected() -> None:
+    log.warning("NATS connection is back")

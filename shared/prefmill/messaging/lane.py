@@ -1,0 +1,269 @@
+"""One lane of one worker: its engine, its pull loop, and the cells in hand.
+
+Comes in: batches of the lane. Goes out: replies, whole or in part; the lane's health.
+Never does: retry a call (its caller does), or decide what is asked next.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from nats.aio.client import Client
+from pydantic import ValidationError
+
+from prefmill.contracts.channels import WORK, Channel
+from prefmill.contracts.reasons import UNUSABLE
+from prefmill.contracts.results import Completed, LaneProblem, Reply
+from prefmill.contracts.work import Batch, LaneKind
+from prefmill.contracts.workers import LaneHealth, LaneServed, LaneSpec
+from prefmill.engines.caller import LaneDown, SharedLimit
+from prefmill.messaging.cells import CellPool, Job
+from prefmill.messaging.engine import HostedEngine
+from prefmill.messaging.held import NATS_TROUBLE, Held
+from prefmill.messaging.pull import MOST_DELIVERIES, PullLoop
+from prefmill.messaging.replies import messages_of
+from prefmill.plugins.errors import RecipeError
+
+log: Final = logging.getLogger("prefmill.lane")
+
+_LAST_WORDS_S: Final = 10.0
+"""For replies and acknowledgements after the last call; NATS may be away."""
+
+
+class CellWork(Protocol):
+    """What a service does: which batches it takes, how it answers a cell, what it replies."""
+
+    @property
+    def kind(self) -> LaneKind: ...
+    @property
+    def batch(self) -> type[Batch]: ...
+    @property
+    def reply(self) -> type[Reply]: ...
+    @property
+    def channel(self) -> Channel: ...
+
+    def begin(self, batch: Any) -> Callable[[Any, Any, Any], Awaitable[Completed]]:
+        """How a cell of this batch is answered, given its row, its order and the lane's `call`.
+        RecipeError if this worker cannot."""
+        ...
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a lane is given by its worker. `send` publishes one message of a channel and returns
+    when the stream has it; `changed` is called when the lane's health may differ."""
+
+    nc: Client
+    send: Callable[[Channel, bytes], Awaitable[None]]
+    changed: Callable[[], None]
+    worker: str
+    ack_wait_s: float
+    permits: SharedLimit | None = None
+
+
+class Lane:
+    """Serves one lane until it is drained."""
+
+    def __init__(self, spec: LaneSpec, work: CellWork, around: Surroundings, slots: int) -> None:
+        self.spec = spec
+        self._work = work
+        self._around = around
+        self._slots = slots
+        self._engine = HostedEngine(spec, slots, around.permits, self._engine_changed)
+        self._pool = CellPool(slots, self._settle, self._wake, self._failed)
+        self._problem: LaneProblem | None = None
+        self._stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running: asyncio.Task[None] | None = None
+        self.answered = 0
+        self.loop = PullLoop(
+            around.nc,
+            str(WORK[spec.kind].stream),
+            spec.slug,
+            self._room,
+            self._take,
+            ack_wait=around.ack_wait_s,
+        )
+
+    def open(self) -> None:
+        """Start the engine and the pull loop; batches are taken once the probe has passed."""
+        self._running = self._spawn(self.loop.run())
+        self._spawn(self._engine.open())
+
+    def served(self) -> LaneServed:
+        """How this worker stands with the lane."""
+        health: LaneHealth = self._engine.health if self._problem is None else "unusable"
+        detail = self._engine.detail if self._problem is None else self._problem.detail
+        return LaneServed(
+            slug=self.spec.slug,
+            kind=self.spec.kind,
+            digest=self.spec.digest,
+            slots=self._slots,
+            busy=self._pool.busy,
+            health=health,
+            detail=detail,
+        )
+
+    def clear(self) -> None:
+        """Try a paused lane again: probe it, and take batches if that goes well."""
+        if self._problem is None and self._engine.health != "unusable":
+            return
+        self._problem = None
+        self._spawn(self._engine.open())
+
+    def withdraw(self, ids: Collection[str]) -> None:
+        """Drop those of the batches that have not started."""
+        for job in self._pool.withdraw(ids):
+            self._spawn(job.held.done())
+
+    async def drain(self, deadline_s: float) -> None:
+        """Take nothing more, give back what has not started, let calls go on until the deadline,
+        reply to the rest in part."""
+        assert self._running is not None, "opened before it is drained"
+        self._stopping = True
+        await self.loop.stop()
+        self._return(self._pool.halt())
+        self._engine.interrupt()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                await self._pool.idle()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await asyncio.shield(self._running)
+
+    async def close(self) -> None:
+        """End what is left, and the engine. After `drain`."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._engine.close()
+
+    def _room(self) -> int:
+        ready = self._engine.health == "ready" and self._problem is None and not self._stopping
+        return 1 if ready and not self._pool.waiting else 0
+
+    async def _take(self, group: Sequence[Held]) -> None:
+        for held in group:
+            try:
+                batch = self._work.batch.model_validate_json(held.data)
+            except ValidationError as error:
+                await held.bury(f"not a {self._work.batch.__name__}: {_first(error)}")
+            else:
+                await self._accept(held, batch)
+
+    async def _accept(self, held: Held, batch: Batch) -> None:
+        if self._stopping or self._problem is not None:
+            self._return([Job(held, batch, _never, ())])
+        elif batch.lane_digest != self.spec.digest:
+            self._refuse(batch)
+            await held.give_back(delay=1.0)
+        else:
+            self._begin(held, batch)
+
+    def _begin(self, held: Held, batch: Any) -> None:
+        orders = ((row, cell) for row in batch.rows for cell in row.cells)
+        try:
+            answer = self._work.begin(batch)
+        except RecipeError as error:
+            self._pause(LaneProblem(reason=UNUSABLE, detail=str(error)))
+            self._settle(Job(held, batch, _never, ()))
+        else:
+            call = self._engine.caller.call
+            self._pool.add(Job(held, batch, lambda row, cell: answer(row, cell, call), orders))
+
+    def _refuse(self, batch: Batch) -> None:
+        self._problem = LaneProblem(
+            reason=UNUSABLE,
+            detail=f"a batch wants lane {batch.lane} as {batch.lane_digest[:12]}, this worker "
+            f"serves it as {self.spec.digest[:12]}: give both the same engine and options",
+        )
+        self._around.changed()
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, LaneDown):
+            self._pause(error.problem)
+            return
+        log.error("lane %s: a cell broke the worker", self.spec.slug, exc_info=error)
+        self._pause(LaneProblem(reason=UNUSABLE, detail=f"{type(error).__name__}: {error}"))
+
+    def _pause(self, problem: LaneProblem) -> None:
+        """The lane is down: reply in part, give back what has not started, fetch no more."""
+        if self._problem is None:
+            self._problem = problem
+            self._around.changed()
+        self._return(self._pool.halt())
+
+    def _return(self, jobs: Sequence[Job]) -> None:
+        """Give back what has not started. A batch that came often already is answered with
+        nothing instead: no orderly return may make it look like one that kills its worker."""
+        for job in jobs:
+            if job.held.deliveries >= MOST_DELIVERIES:
+                self._settle(job)
+            else:
+                self._spawn(job.held.give_back())
+
+    def _settle(self, job: Job) -> None:
+        self._spawn(self._reply(job, self._problem))
+
+    async def _reply(self, job: Job, problem: LaneProblem | None) -> None:
+        """The reply first, acknowledged by the stream; then the batch."""
+        reply = self._work.reply.model_validate(
+            {
+                "batch": job.batch.id,
+                "run": job.batch.run,
+                "slot": job.batch.slot,
+                "worker": self._around.worker,
+                "problem": problem,
+                "cells": tuple(job.answered),
+            }
+        )
+        for message in messages_of(reply):
+            await self._send(message)
+        self.answered += len(job.answered)
+        await job.held.done()
+
+    async def _send(self, message: bytes) -> None:
+        """Until RESULTS has it: an answer that was paid for is worth the patience."""
+        pause = 0.1
+        while True:
+            try:
+                await self._around.send(self._work.channel, message)
+            except NATS_TROUBLE as error:
+                log.warning("reply not stored yet: %s", error or type(error).__name__)
+                await asyncio.sleep(pause)
+                pause = min(2.0, pause * 2)
+            else:
+                return
+
+    def _engine_changed(self) -> None:
+        self._around.changed()
+        self._wake()
+
+    def _wake(self) -> None:
+        self.loop.wake()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._complaining(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _complaining(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except NATS_TROUBLE as error:
+            log.warning("lane %s: %s", self.spec.slug, error or type(error).__name__)
+        except Exception:
+            log.exception("lane %s: a part of it has ended", self.spec.slug)
+
+
+async def _never(_row: Any, _cell: Any) -> Completed:
+    raise AssertionError("a batch without cells was asked for one")
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"

@@ -1,0 +1,73 @@
+"""How a service runs: FastStream's life cycle on uvloop, from the first connection to exit 0."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+import uvloop
+from faststream import FastStream
+from faststream.nats import NatsBroker
+
+from prefmill.contracts.channels import LANES, WITHDRAWN
+from prefmill.messaging.connection import connection_options, wait_for_server
+from prefmill.messaging.errors import NatsUnavailable
+from prefmill.messaging.lane import CellWork
+from prefmill.messaging.probes import Probes
+from prefmill.messaging.worker import Worker
+from prefmill.settings.service import ServiceSettings, WorkerSettings
+
+_POLL_S: Final = 0.05
+
+
+def nats_broker(settings: ServiceSettings, name: str, **more: Any) -> NatsBroker:
+    """FastStream's broker, set up to outlive a restart of the server. `more` goes to it."""
+    return NatsBroker(settings.nats_url.split(","), logger=None, **connection_options(name), **more)
+
+
+def worker_app(work: CellWork, settings: WorkerSettings) -> FastStream:
+    """A worker as a FastStream application: announcements in, life cycle around, probes beside."""
+    registry = _registry() if settings.probe_port is not None else None
+    broker = nats_broker(settings, f"prefmill-{work.kind}", middlewares=_middlewares(registry))
+    worker = Worker(work, settings, broker)
+    broker.subscriber(LANES.subject)(worker.lanes_opened)
+    broker.subscriber(WITHDRAWN.subject)(worker.batches_withdrawn)
+    app = FastStream(broker, logger=None, after_startup=[worker.start], on_shutdown=[worker.drain])
+    if settings.probe_port is not None:
+        probes = Probes(worker, settings.probe_host, settings.probe_port, registry)
+        app.on_startup(probes.start)
+        app.after_shutdown(probes.stop)
+    return app
+
+
+def _registry() -> Any:
+    from prometheus_client import CollectorRegistry
+
+    return CollectorRegistry()
+
+
+def _middlewares(registry: Any) -> tuple[Any, ...]:
+    if registry is None:
+        return ()
+    from faststream.nats.prometheus import NatsPrometheusMiddleware
+
+    return (NatsPrometheusMiddleware(registry=registry),)
+
+
+def serve(settings: ServiceSettings, build: Callable[[], FastStream]) -> None:
+    """Run what `build` makes, inside a fresh loop, until SIGTERM or SIGINT. Leaves by SystemExit
+    with one line when NATS is not there."""
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, build))
+    except NatsUnavailable as error:
+        sys.exit(f"error: {error}")
+
+
+async def _serve(settings: ServiceSettings, build: Callable[[], FastStream]) -> None:
+    await wait_for_server(settings.nats_url, settings.nats_wait_s)
+    await build().run(sleep_time=_POLL_S)

@@ -1,0 +1,56 @@
+"""A real nats-server for each test that wants one, on the store of that test alone."""
+
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from nats.aio.client import Client
+
+from prefmill.cli.embedded import Home, Nats, start_nats
+from prefmill.messaging.connection import connect, jetstream_of
+from prefmill.messaging.topology import Topology, bootstrap
+
+ACK_WAIT_S = 1.5
+TOPOLOGY = Topology(ack_wait_s=ACK_WAIT_S)
+
+
+class Server:
+    """A nats-server that can be killed and started again on the same port and store."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._nats: Nats = start_nats(home, sync="10s")
+        self.url = self._nats.url
+        self._port = self._nats.port
+
+    def kill(self) -> None:
+        os.kill(self._nats.pid, signal.SIGKILL)
+        while self._nats.poll() is None:
+            time.sleep(0.005)
+
+    def start(self) -> None:
+        self._nats = start_nats(self._home, self._port, sync="10s")
+
+    def stop(self) -> None:
+        self._nats.stop()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with Home(tmp_path / "home") as home:
+        server = Server(home)
+        yield server
+        server.stop()
+
+
+@pytest_asyncio.fixture
+async def nc(server: Server) -> AsyncIterator[Client]:
+    """A connection to a server that has been bootstrapped."""
+    client = await connect(server.url, "test")
+    await bootstrap(jetstream_of(client), TOPOLOGY)
+    yield client
+    await client.close()
