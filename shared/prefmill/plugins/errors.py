@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from prefmill.contracts.chat import Usage
+
 
 class RecipeError(ValueError):
     """A recipe or its input cannot be used; each problem says what, where and what to do.
@@ -35,11 +37,25 @@ class Transient(EngineError):
 
 
 class Rejected(EngineError):
-    """This request's own fault, an attempt: 400, 413, 422, an empty answer, a content filter."""
+    """This request's own fault, an attempt: 400, 413, 422, an empty answer, a content filter.
 
-    def __init__(self, reason: str, detail: str) -> None:
+    `usage`, `model` and `raw` say what was paid, who answered, and what, where that is known.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        detail: str,
+        *,
+        usage: Usage | None = None,
+        model: str = "",
+        raw: str = "",
+    ) -> None:
         super().__init__(detail)
         self.reason = reason
+        self.usage = usage or Usage()
+        self.model = model
+        self.raw = raw
 
 
 class Unusable(EngineError):

@@ -1,0 +1,107 @@
+"""The coordinator as a process: the only place here that knows the real world."""
+
+import asyncio
+import logging
+import sys
+from typing import Any, Final
+
+import uvicorn
+from faststream import FastStream
+
+from prefmill.contracts.channels import WORKERS
+from prefmill.contracts.workers import WorkerAnnounced
+from prefmill.coordinator.actions import Actions
+from prefmill.coordinator.api import create_api
+from prefmill.coordinator.conductor import Conductor
+from prefmill.coordinator.fleet import Fleet
+from prefmill.coordinator.settings import CoordinatorSettings
+from prefmill.coordinator.streams import Streams
+from prefmill.ledger import planning
+from prefmill.ledger.database import Ledger, migrate
+from prefmill.ledger.notices import listen
+from prefmill.messaging.service import nats_broker, serve
+from prefmill.messaging.topology import Topology
+from prefmill.messaging.work import purge_work, results_drained
+from prefmill.messaging.worker import connection_of
+
+log: Final = logging.getLogger("prefmill.coordinator")
+
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+
+
+def main(settings: CoordinatorSettings | None = None) -> None:
+    """Run until SIGTERM or SIGINT."""
+    settings = settings or CoordinatorSettings()
+    if settings.host not in LOOPBACK and settings.token is None:
+        sys.exit(
+            f"error: to listen on {settings.host} a bearer token is needed: set PREFMILL_TOKEN"
+        )
+    serve(settings, lambda: build(settings))
+
+
+class Server(uvicorn.Server):
+    """Uvicorn without signal handlers: the service's own life cycle stops it."""
+
+    def install_signal_handlers(self) -> None:
+        """Leave the signals alone."""
+
+
+def build(settings: CoordinatorSettings) -> FastStream:
+    """The coordinator with its life cycle."""
+    broker = nats_broker(settings, "prefmill-coordinator")
+    app = FastStream(broker, logger=None)
+    ledger = Ledger(settings.database_url)
+    fleet = Fleet()
+    holder: dict[str, Any] = {}
+    tasks: list[asyncio.Task[Any]] = []
+
+    @broker.subscriber(WORKERS.subject)
+    async def worker_announced(message: WorkerAnnounced) -> None:
+        conductor: Conductor | None = holder.get("conductor")
+        if conductor is not None:
+            await conductor.note(message)
+
+    @app.after_startup
+    async def start() -> None:
+        nc = connection_of(broker)
+        await migrate(ledger)
+        topology = Topology(ack_wait_s=settings.ack_wait_s, replicas=settings.replicas)
+        streams = Streams(nc, ledger, topology)
+        await streams.bootstrap()
+        if settings.reset_on_start:
+            await reset(ledger, nc.jetstream())
+        conductor = holder["conductor"] = Conductor(settings, ledger, nc, streams, fleet)
+        token = settings.token.get_secret_value() if settings.token else None
+        api = create_api(Actions(conductor), token)
+        config = uvicorn.Config(
+            api, host=settings.host, port=settings.port, log_level="warning", lifespan="off"
+        )
+        server = holder["server"] = Server(config)
+        work = (
+            conductor.run(),
+            conductor.reconcile(),
+            listen(ledger, conductor.wake),
+            server.serve(),
+        )
+        tasks.extend(asyncio.create_task(each) for each in work)
+
+    @app.on_shutdown
+    async def stop() -> None:
+        holder["server"].should_exit = True
+        for task in tasks[:-1]:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await ledger.close()
+
+    return app
+
+
+async def reset(ledger: Ledger, js: Any) -> None:
+    """At a start at which no worker can hold a batch: wait until what was answered is stored,
+    clear the work streams, and have their batches asked again."""
+    while not await results_drained(js):  # noqa: ASYNC110 - the server tells only when asked
+        await asyncio.sleep(0.01)
+    await purge_work(js)
+    async with ledger.begin() as connection:
+        out = await planning.published_batches(connection)
+        await planning.reopen(connection, [batch.id for batch in out])

@@ -1,0 +1,270 @@
+"""Moves every run on: loads it, has its lanes probed, plans, publishes, finishes it."""
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from nats.aio.client import Client
+from sqlalchemy.exc import DBAPIError, InterfaceError
+
+from prefmill.contracts.workers import LaneSpec, WorkerAnnounced
+from prefmill.coordinator.budget import affordable
+from prefmill.coordinator.domain.plan import Plan
+from prefmill.coordinator.fleet import Fleet
+from prefmill.coordinator.loader import load
+from prefmill.coordinator.planner import plan_step
+from prefmill.coordinator.publisher import publish_step
+from prefmill.coordinator.settings import CoordinatorSettings
+from prefmill.coordinator.streams import Streams
+from prefmill.coordinator.submission import plan_of
+from prefmill.coordinator.windows import Windows
+from prefmill.ledger import exports, planning, runs
+from prefmill.ledger.database import Ledger
+from prefmill.ledger.runs import Run
+from prefmill.messaging.held import NATS_TROUBLE
+from prefmill.plugins.errors import RecipeError
+
+log: Final = logging.getLogger("prefmill.coordinator")
+
+ACTIVE: Final = ("loading", "probing", "running")
+ANNOUNCE_S: Final = 2.0
+UNREADY_S: Final = 15.0
+
+TROUBLE: Final = (*NATS_TROUBLE, DBAPIError, InterfaceError)
+"""What may pass: a server that restarts, a connection that is lost."""
+
+
+class Conductor:
+    """The coordinator's loop. `wake` says that something changed; a tick makes it right anyway."""
+
+    def __init__(
+        self,
+        settings: CoordinatorSettings,
+        ledger: Ledger,
+        nc: Client,
+        streams: Streams,
+        fleet: Fleet,
+    ) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self.nc = nc
+        self.streams = streams
+        self.fleet = fleet
+        self.beat = time.monotonic()
+        self._woken = asyncio.Event()
+        self._plans: dict[int, Plan] = {}
+        self._loaders: dict[int, asyncio.Task[None]] = {}
+        self._opened: dict[str, float] = {}
+        self._announced = 0.0
+
+    def wake(self) -> None:
+        """Look soon."""
+        self._woken.set()
+
+    async def note(self, announced: WorkerAnnounced) -> None:
+        """Take a worker's announcement; a new worker is told the lanes at once."""
+        if self.fleet.note(announced):
+            self._announced = 0.0
+        self.wake()
+
+    async def run(self) -> None:
+        """Look, for ever. Trouble with NATS or Postgres is said, and waited out."""
+        while True:
+            try:
+                worked = await self._look()
+                self.beat = time.monotonic()
+            except TROUBLE as error:
+                log.warning("cannot go on: %s; trying again", _line(error))
+                await asyncio.sleep(0.5)
+                worked = False
+            if not worked:
+                await self._wait()
+
+    async def reconcile(self) -> None:
+        """Look for lost batches every few seconds, for ever."""
+        while True:
+            await asyncio.sleep(self.settings.reconcile_s)
+            try:
+                await self.streams.bootstrap()
+                async with self.ledger.begin() as connection:
+                    stored = await runs.lanes(connection)
+                lanes = {slug: LaneSpec.model_validate(spec) for slug, (spec, _) in stored.items()}
+                if await self.streams.reconcile(lanes):
+                    self.wake()
+            except TROUBLE as error:
+                log.warning("cannot look for lost batches: %s", _line(error))
+
+    async def plan(self, run: Run) -> Plan:
+        """The plan of a run's current revision, made once."""
+        plan = self._plans.get(run.id)
+        if plan is None or plan.revision != run.revision:
+            async with self.ledger.begin() as connection:
+                plan = self._plans[run.id] = await plan_of(connection, run)
+        return plan
+
+    def forget(self, run_id: int) -> None:
+        """The run was submitted anew: make its plan again, and load it again."""
+        self._plans.pop(run_id, None)
+        loader = self._loaders.pop(run_id, None)
+        if loader:
+            loader.cancel()
+
+    async def clear(self, plan: Plan) -> None:
+        """Have the workers try the lanes of a run again that they paused."""
+        for slug in plan.lanes:
+            self.fleet.clear(slug)
+        await self.streams.announce([], clear=list(plan.lanes))
+
+    def unready(self) -> str:
+        """Why the coordinator does not move runs on, in one line; empty if it does."""
+        silent = time.monotonic() - self.beat
+        return f"no look at the ledger for {silent:.0f} s" if silent > UNREADY_S else ""
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(self.settings.tick_s):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+        else:
+            await asyncio.sleep(self.settings.linger_s)
+        self._woken.clear()
+
+    async def _look(self) -> bool:
+        async with self.ledger.begin() as connection:
+            active = [run for run in await runs.runs(connection) if run.state in ACTIVE]
+        worked = [await self._advance(run) for run in active]
+        return any(worked)
+
+    async def _advance(self, run: Run) -> bool:
+        try:
+            plan = await self.plan(run)
+            if not run.source_done:
+                self._load(run, plan)
+            return await self._step(run, plan)
+        except RecipeError as error:
+            await self._fail(run, str(error))
+            return False
+
+    async def _step(self, run: Run, plan: Plan) -> bool:
+        windows = await self._windows()
+        worked = await plan_step(self.ledger, plan, windows)
+        if worked:
+            windows = await self._windows()
+        if run.state != "running" and not await self._may_begin(run, plan, windows):
+            return worked
+        if await self._publish(run, plan, windows):
+            return True
+        if not worked and run.source_done:
+            await self._close(run, plan, windows)
+        return worked
+
+    async def _windows(self) -> Windows:
+        async with self.ledger.begin() as connection:
+            rows = await planning.rows_by_lane(connection)
+        return Windows(rows, self.fleet, self.settings.window_floor)
+
+    async def _may_begin(self, run: Run, plan: Plan, windows: Windows) -> bool:
+        """Whether every lane that will be called answers its probe; a lane that no worker has
+        served for a while is published to all the same, so that one is started for it."""
+        planned = windows.planned(run.id)
+        if not planned:
+            return run.source_done
+        if run.state == "loading":
+            await self._set(run, "probing")
+        first = {slot.lane for slot in plan.models}
+        needed = set(plan.lanes) if planned & first or not run.source_done else planned
+        await self._announce(plan, needed)
+        for slug in sorted(needed):
+            health, detail = self.fleet.health(slug, plan.lanes[slug].digest)
+            if health == "unusable":
+                await self._fail(run, f"{_who(plan, slug)}: {detail}")
+                return False
+            waited = time.monotonic() - self._opened[slug]
+            if health != "ready" and (health or waited < self.settings.worker_grace_s):
+                return False
+        await self._set(run, "running")
+        return True
+
+    async def _publish(self, run: Run, plan: Plan, windows: Windows) -> bool:
+        """Publish to the lanes that have work and are not paused, within the cost cap."""
+        planned = windows.planned(run.id)
+        if not planned:
+            return False
+        await self._announce(plan, planned)
+        async with self.ledger.begin() as connection:
+            stored = await runs.lanes(connection)
+            verdict = await affordable(connection, run, plan)
+        if verdict.reason:
+            await self._fail(run, verdict.reason)
+        if verdict.calls == 0:
+            return False
+        lanes = [slug for slug in plan.lanes if slug in planned and not stored[slug][1]]
+        step = publish_step(self.ledger, self.nc, plan, windows, lanes, verdict.calls)
+        return bool(await step)
+
+    async def _announce(self, plan: Plan, slugs: set[str]) -> None:
+        now = time.monotonic()
+        new = slugs - self._opened.keys()
+        await self.streams.open(plan.lanes[slug] for slug in sorted(slugs))
+        for slug in new:
+            self._opened[slug] = now
+        if new or now - self._announced > ANNOUNCE_S:
+            self._announced = now
+            await self.streams.announce([plan.lanes[slug] for slug in sorted(slugs)])
+
+    async def _close(self, run: Run, plan: Plan, windows: Windows) -> None:
+        """Finish a run that lacks nothing; stop one that only paused lanes could bring on."""
+        async with self.ledger.begin() as connection:
+            current = await runs.lock_run(connection, run.id)
+            if current is None or current.state not in ACTIVE or not current.source_done:
+                return
+            if await planning.is_idle(connection, run.id):
+                await runs.update_run(connection, run.id, state="finished", reason="")
+                await exports.want_export(connection, run.id, run.revision, {}, run.directory or "")
+                return
+            stored = await runs.lanes(connection)
+        busy = windows.planned(run.id)
+        paused = {slug: stored[slug][1] for slug in busy if stored[slug][1]}
+        if busy and len(paused) == len(busy):
+            lines = [f"{_who(plan, slug)}: {why}" for slug, why in sorted(paused.items())]
+            await self._fail(run, "; ".join(lines))
+
+    def _load(self, run: Run, plan: Plan) -> None:
+        if run.id not in self._loaders:
+            self._loaders[run.id] = asyncio.create_task(self._loading(run, plan))
+
+    async def _loading(self, run: Run, plan: Plan) -> None:
+        try:
+            await load(self.ledger, plan)
+        except RecipeError as error:
+            await self._fail(run, str(error))
+        except TROUBLE as error:
+            log.warning("loading %s: %s; trying again", run.name, _line(error))
+        finally:
+            self._loaders.pop(run.id, None)
+            self.wake()
+
+    async def _set(self, run: Run, state: str) -> None:
+        async with self.ledger.begin() as connection:
+            await runs.update_run(connection, run.id, state=state)
+
+    async def _fail(self, run: Run, reason: str) -> None:
+        log.warning("run %s stopped: %s", run.name, reason)
+        async with self.ledger.begin() as connection:
+            await runs.update_run(connection, run.id, state="failed", reason=reason)
+
+
+def _who(plan: Plan, slug: str) -> str:
+    kinds = {"generate": "models", "judge": "judges"}
+    named = [
+        f"{kinds[slot.model.kind]}.{slot.model.alias}"
+        for slot in plan.slots.values()
+        if slot.lane == slug
+    ]
+    return " and ".join(named)
+
+
+def _line(error: BaseException) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0][:300] or type(error).__name__

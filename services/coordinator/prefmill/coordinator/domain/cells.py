@@ -1,0 +1,77 @@
+"""Desired minus stored, for one row: which cells it lacks. Pure, and the only place that knows."""
+
+import hashlib
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from prefmill.coordinator.domain.plan import Plan, PlanSlot
+from prefmill.ledger.desired import Generation, answer_key
+from prefmill.ledger.planning import CellKey, RowState
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A cell that is wanted and not closed, with its next attempt."""
+
+    slot: PlanSlot
+    key: CellKey
+    attempt: int
+    last: bool
+    digest: bytes
+    order: tuple[int, ...] = ()
+
+    @property
+    def seed(self) -> int:
+        """63 bits of the request digest."""
+        return int.from_bytes(self.digest[:8], "big") >> 1
+
+
+def usable(row: RowState, plan: Plan) -> list[tuple[Generation, bytes]]:
+    """The row's usable generations in draw order, each with the SHA-256 of its text."""
+    generations = plan.desired.generations(row.models, plan.given if row.given else None)
+    return [(cell, row.answers[cell]) for _, cell in generations if cell in row.answers]
+
+
+def lacking(row: RowState, plan: Plan) -> list[Lacking]:
+    """The cells a row lacks now: answers first; verdicts once every answer is closed and enough
+    of them are usable. Empty when the row is done."""
+    return list(_lacking_answers(row, plan)) or list(_lacking_verdicts(row, plan))
+
+
+def _lacking_answers(row: RowState, plan: Plan) -> Iterator[Lacking]:
+    if row.given:
+        return
+    for _, cell in plan.desired.generations(row.models, None):
+        key = answer_key(cell)
+        if cell not in row.answers and key not in row.failures:
+            yield _next(row, plan, key, row.content)
+
+
+def _lacking_verdicts(row: RowState, plan: Plan) -> Iterator[Lacking]:
+    shown = usable(row, plan)
+    content = row.content + b"".join(sha for _, sha in shown)
+    for _, key in plan.desired.verdicts(shown):
+        if key not in row.verdicts and key not in row.failures:
+            yield _next(row, plan, key, content, len(shown))
+
+
+def _next(row: RowState, plan: Plan, key: CellKey, content: bytes, texts: int = 0) -> Lacking:
+    slot = plan.slots[key.slot_id]
+    made, counted = row.attempts.get(key, (0, 0))
+    digest = request_digest(plan.seed, slot.model.key, key, made, content)
+    last = counted + 1 >= plan.attempts
+    return Lacking(slot, key, made, last, digest, _order(digest, texts))
+
+
+def request_digest(seed: int, slot: bytes, key: CellKey, attempt: int, content: bytes) -> bytes:
+    """SHA-256 of everything that determines an answer: the slot's key holds engine, model,
+    parameters, rubric and templates; `content` what is asked, with the texts to be judged."""
+    asked = f"{seed}|{key.aspect}|{key.sample}|{attempt}|".encode()
+    return hashlib.sha256(asked + slot + content).digest()
+
+
+def _order(digest: bytes, texts: int) -> tuple[int, ...]:
+    order = list(range(texts))
+    random.Random(int.from_bytes(digest[8:16], "big")).shuffle(order)
+    return tuple(order)

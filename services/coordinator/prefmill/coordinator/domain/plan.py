@@ -1,0 +1,103 @@
+"""What one revision of a run wants, with the ledger's keys for it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from prefmill.contracts.chat import Message
+from prefmill.contracts.rows import Prompt
+from prefmill.contracts.workers import LaneSpec
+from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel
+from prefmill.ledger.desired import Desired
+from prefmill.plugins.digest import digest_of
+
+
+@dataclass(frozen=True)
+class PlanSlot:
+    """A model or judge with its slot in the ledger."""
+
+    id: int
+    model: ResolvedModel
+
+    @property
+    def lane(self) -> str:
+        """Slug of its lane."""
+        return self.model.lane.slug
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A revision, ready to say which cells a row lacks."""
+
+    run_id: int
+    revision: int
+    resolved: Resolved
+    desired: Desired
+    given: dict[str, int]
+    """Slots of those who wrote the responses that came with the data, by name; grows."""
+    reuse: bool
+    """Whether the ledger may hold equal answers of other runs or revisions."""
+
+    @property
+    def seed(self) -> int:
+        """The recipe's seed."""
+        return self.resolved.recipe.seed
+
+    @property
+    def attempts(self) -> int:
+        """Counted attempts a cell may take."""
+        return self.resolved.recipe.limits.attempts
+
+    @cached_property
+    def slots(self) -> dict[int, PlanSlot]:
+        """All slots of models and judges, by id; models first."""
+        ids = (*self.desired.models.values(), *self.desired.judges.values())
+        models = (*self.resolved.models, *self.resolved.judges)
+        return {slot: PlanSlot(slot, model) for slot, model in zip(ids, models, strict=True)}
+
+    @property
+    def models(self) -> list[PlanSlot]:
+        """The slots of the models."""
+        return [self.slots[slot] for slot in self.desired.models.values()]
+
+    @property
+    def judges(self) -> list[PlanSlot]:
+        """The slots of the judges."""
+        return [self.slots[slot] for slot in self.desired.judges.values()]
+
+    def calls_per_row(self, slot: PlanSlot) -> int:
+        """Calls that one row means on a slot."""
+        return len(self.desired.aspects) if slot.model.kind == "judge" else 1
+
+    @cached_property
+    def lanes(self) -> dict[str, LaneSpec]:
+        """All lanes this revision uses, by slug."""
+        return {slot.lane: slot.model.lane for slot in self.slots.values()}
+
+
+def content_of(prompt: Prompt) -> bytes:
+    """SHA-256 of what a row asks: its conversation, its reference and its given responses."""
+    return digest_of(
+        [(message.role, message.content) for message in prompt.messages],
+        prompt.reference and prompt.reference.model_dump(mode="json"),
+        [(given.model, given.text) for given in prompt.responses],
+    )
+
+
+def source_digest(resolved: Resolved) -> bytes:
+    """SHA-256 of what a recipe says of its source, the number of rows aside."""
+    source = {key: value for key, value in resolved.recipe.source.items() if key != "rows"}
+    return digest_of(source)
+
+
+def conversation(prompt: Prompt, system: str | None, *, fold: bool) -> tuple[Message, ...]:
+    """The messages a model is sent: with the recipe's system prompt where the row has none, and
+    folded into the first user turn for models that refuse system prompts."""
+    messages = prompt.messages
+    if messages[0].role == "system":
+        system, messages = messages[0].content, messages[1:]
+    if not system:
+        return messages
+    if not fold:
+        return (Message(role="system", content=system), *messages)
+    first = messages[0].model_copy(update={"content": f"{system}\n\n{messages[0].content}"})
+    return (first, *messages[1:])

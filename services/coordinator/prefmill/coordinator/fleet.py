@@ -1,0 +1,81 @@
+"""Who serves which lane, from announcements that may be lost."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from prefmill.contracts.api import LaneStatus, WorkerStatus
+from prefmill.contracts.workers import LaneHealth, LaneServed, WorkerAnnounced
+
+FORGOTTEN_AFTER_S: Final = 15.0
+CLEARED_FOR_S: Final = 1.0
+"""For so long after a lane was cleared, `unusable` may be an old announcement."""
+
+
+@dataclass
+class Fleet:
+    """The live workers. `clock` gives seconds, monotonic."""
+
+    clock: Callable[[], float] = time.monotonic
+    _seen: dict[str, tuple[float, WorkerAnnounced]] = field(default_factory=dict)
+    _cleared: dict[str, float] = field(default_factory=dict)
+
+    def note(self, announced: WorkerAnnounced) -> bool:
+        """Take an announcement; True if the worker is new."""
+        if announced.stopping:
+            self._seen.pop(announced.worker, None)
+            return False
+        new = announced.worker not in self._seen
+        self._seen[announced.worker] = (self.clock(), announced)
+        return new
+
+    def clear(self, slug: str) -> None:
+        """The lane is tried again: what was said of it before counts no more."""
+        self._cleared[slug] = self.clock()
+
+    def workers(self) -> list[WorkerStatus]:
+        """All live workers."""
+        now = self.clock()
+        return [
+            WorkerStatus(
+                worker=worker.worker,
+                service=worker.service,
+                version=worker.version,
+                seen_s=round(now - seen, 3),
+                lanes=tuple(
+                    LaneStatus(**lane.model_dump(include=set(LaneStatus.model_fields)))
+                    for lane in worker.lanes
+                ),
+            )
+            for seen, worker in self._live()
+        ]
+
+    def serving(self, slug: str, digest: str) -> list[LaneServed]:
+        """How each live worker stands with a lane."""
+        lanes = (lane for _, worker in self._live() for lane in worker.lanes)
+        return [lane for lane in lanes if lane.slug == slug and lane.digest == digest]
+
+    def health(self, slug: str, digest: str) -> tuple[LaneHealth | None, str]:
+        """The best health any worker reports of the lane, and its detail; None: no worker."""
+        served = self.serving(slug, digest)
+        for health in ("ready", "probing"):
+            for lane in served:
+                if lane.health == health:
+                    return health, lane.detail
+        if not served:
+            return None, ""
+        if self.clock() - self._cleared.get(slug, -CLEARED_FOR_S) < CLEARED_FOR_S:
+            return "probing", ""
+        return "unusable", served[0].detail
+
+    def slots(self, slug: str, digest: str) -> int:
+        """Calls that all live workers of the lane can have in flight."""
+        return sum(lane.slots for lane in self.serving(slug, digest))
+
+    def _live(self) -> Iterator[tuple[float, WorkerAnnounced]]:
+        now = self.clock()
+        for name, (seen, _) in list(self._seen.items()):
+            if now - seen > FORGOTTEN_AFTER_S:
+                del self._seen[name]
+        return iter(self._seen.values())

@@ -1,0 +1,60 @@
+"""What a recipe would call, before anything is spent: the estimate, less what is stored."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+from prefmill.coordinator.domain.estimate import estimate
+
+from prefmill.contracts.api import RunPlan, RunRequest, SlotPlan
+from prefmill.coordinator.domain.resolved import Resolved, resolve
+from prefmill.ledger import runs, status
+from prefmill.ledger.database import Ledger
+from prefmill.ledger.runs import Run
+
+
+async def forecast(
+    ledger: Ledger, request: RunRequest, run: Run | None, changed: Sequence[str]
+) -> RunPlan:
+    """The plan of a recipe. RecipeError if it cannot be run."""
+    resolved = resolve(request.recipe)
+    plan = await asyncio.to_thread(_estimate, resolved)
+    if run is None or request.fresh:
+        return plan
+    stored = await _stored(ledger, run, resolved)
+    slots = tuple(_less(slot, stored[slot.kind, slot.alias]) for slot in plan.slots)
+    return plan.model_copy(
+        update={"slots": slots, "new_revision": bool(changed), "changes": tuple(changed)}
+    )
+
+
+def _estimate(resolved: Resolved) -> RunPlan:
+    return estimate(resolved, resolved.source.read())
+
+
+async def _stored(ledger: Ledger, run: Run, resolved: Resolved) -> Counter[tuple[str, str]]:
+    """(kind, alias) → cells stored for exactly that model or judge."""
+    stored: Counter[tuple[str, str]] = Counter()
+    async with ledger.begin() as connection:
+        slots = {(s.kind, s.key): s.id for s in await runs.slots_of(connection, run.id)}
+        tallies = await status.tallies(connection, run.id)
+    for model in (*resolved.models, *resolved.judges):
+        slot = slots.get((model.kind, model.key))
+        tally = tallies.get(slot) if slot is not None else None
+        stored[model.kind, model.alias] = tally.done + tally.failed if tally else 0
+    return stored
+
+
+def _less(slot: SlotPlan, stored: int) -> SlotPlan:
+    """The calls of a slot without those that are stored, tokens and cost in proportion."""
+    calls = max(0, slot.calls - stored)
+    share = calls / slot.calls if slot.calls else 0.0
+    return slot.model_copy(
+        update={
+            "calls": calls,
+            "stored": stored,
+            "input_tokens": round(slot.input_tokens * share),
+            "output_tokens": round(slot.output_tokens * share),
+            "cost_usd": None if slot.cost_usd is None else slot.cost_usd * share,
+        }
+    )

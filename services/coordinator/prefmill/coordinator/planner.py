@@ -1,0 +1,131 @@
+"""Desired minus stored: finds the rows that changed, plans their lacking cells, publishes them.
+
+One mechanism for normal progress, crash recovery, retries, and recipes that grew.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from prefmill.coordinator.domain.batching import group
+from prefmill.coordinator.domain.cells import Lacking, lacking
+from prefmill.coordinator.domain.plan import Plan
+from prefmill.coordinator.windows import Windows
+from prefmill.ledger import planning, reuse, runs
+from prefmill.ledger.database import Ledger, retried
+from prefmill.ledger.planning import RowState, StoredBatch
+
+CLOSED_AT_ONCE: Final = 256
+LOADED_AT_ONCE: Final = 4
+
+ANY_SLOT: Final = 0
+"""The slot of rows to be looked at whatever is stored for them."""
+
+Reasons = dict[int, set[int]]
+"""Row → slots whose batches just closed for it."""
+
+
+@retried
+async def plan_step(ledger: Ledger, plan: Plan, windows: Windows) -> bool:
+    """Look at the rows of closed batches, and at loaded ones while a lane is hungry; plan what
+    they lack. True if there was anything to look at. Everything is seen in one snapshot: a batch
+    is closed in it exactly if its results are there."""
+    async with ledger.snapshot() as connection:
+        if await runs.lock_run(connection, plan.run_id) is None:
+            return False
+        batches = await _changed(connection, plan, windows)
+        if not batches:
+            return False
+        states = await _states(connection, plan, batches)
+        wanted = await _wanted(connection, plan, states, _reasons(batches))
+        alone = frozenset(row for batch in batches if batch.died for row in batch.rows)
+        await planning.add_batches(connection, plan.run_id, group(wanted, alone=alone))
+        await planning.delete_batches(connection, [batch.id for batch in batches])
+        return True
+
+
+async def _changed(connection: AsyncConnection, plan: Plan, windows: Windows) -> list[StoredBatch]:
+    closed = await planning.closed_batches(connection, plan.run_id, work=True, limit=CLOSED_AT_ONCE)
+    if not windows.hungry(plan):
+        return closed
+    loaded = await planning.closed_batches(
+        connection, plan.run_id, work=False, limit=LOADED_AT_ONCE
+    )
+    return closed + loaded
+
+
+async def _states(
+    connection: AsyncConnection, plan: Plan, batches: Sequence[StoredBatch]
+) -> list[RowState]:
+    positions = {row for batch in batches for row in batch.rows}
+    if plan.desired.rows is not None:
+        positions = {row for row in positions if row < plan.desired.rows}
+    return await planning.row_states(connection, plan.run_id, sorted(positions))
+
+
+def _reasons(batches: Sequence[StoredBatch]) -> Reasons:
+    reasons: Reasons = defaultdict(set)
+    for batch in batches:
+        for row in batch.rows:
+            reasons[row].add(batch.slot_id)
+    return reasons
+
+
+async def _wanted(
+    connection: AsyncConnection, plan: Plan, states: Sequence[RowState], reasons: Reasons
+) -> list[tuple[int, Lacking]]:
+    """The cells that these rows lack and that no live batch carries; filled from stored answers
+    first, where there may be any."""
+    wanted = _due(plan, states, reasons)
+    while plan.reuse and wanted and await _fill(connection, plan, states, reasons, wanted):
+        wanted = _due(plan, states, reasons)
+    return wanted
+
+
+def _due(plan: Plan, states: Sequence[RowState], reasons: Reasons) -> list[tuple[int, Lacking]]:
+    return [
+        (row.position, cell)
+        for row in states
+        for cell in lacking(row, plan)
+        if _concerns(plan, cell, reasons[row.position])
+    ]
+
+
+def _concerns(plan: Plan, cell: Lacking, closed: set[int]) -> bool:
+    """Whether a batch just closed is why the cell is wanted now. A cell of another slot is
+    carried by a live batch of that slot; verdicts become wanted when the last answer closes."""
+    if ANY_SLOT in closed or cell.slot.id in closed:
+        return True
+    judged = cell.slot.model.kind == "judge"
+    return judged and any(_generates(plan, slot) for slot in closed)
+
+
+def _generates(plan: Plan, slot_id: int) -> bool:
+    slot = plan.slots.get(slot_id)
+    return slot is not None and slot.model.kind == "generate"
+
+
+async def _fill(
+    connection: AsyncConnection,
+    plan: Plan,
+    states: Sequence[RowState],
+    reasons: Reasons,
+    wanted: Sequence[tuple[int, Lacking]],
+) -> bool:
+    rows = {row.position: row for row in states}
+    cells = [(position, cell.key, cell.digest) for position, cell in wanted]
+    answers = [cell for cell in cells if not cell[1].aspect]
+    verdicts = [cell for cell in cells if cell[1].aspect]
+    filled = False
+    if answers:
+        for row, slot, sample, sha in await reuse.copy_answers(connection, plan.run_id, answers):
+            rows[row].answers[slot, sample] = sha
+            reasons[row].add(slot)
+            filled = True
+    if verdicts:
+        for row, key in await reuse.copy_verdicts(connection, plan.run_id, verdicts):
+            rows[row].verdicts.add(key)
+            filled = True
+    return filled

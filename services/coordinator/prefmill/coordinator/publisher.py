@@ -1,0 +1,168 @@
+"""Planned batches go out: as many as the lanes have room for, each recorded with its sequence."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import nats.errors
+from nats.aio.client import Client
+from nats.js.errors import APIError, NoStreamResponseError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from prefmill.contracts.channels import WORK, subject_of
+from prefmill.contracts.work import GenerateBatch, JudgeBatch
+from prefmill.coordinator.domain.batching import fitting, generate_rows, judge_rows, message
+from prefmill.coordinator.domain.cells import Lacking, lacking
+from prefmill.coordinator.domain.plan import Plan, PlanSlot
+from prefmill.coordinator.windows import Windows
+from prefmill.ledger import planning, rows, runs
+from prefmill.ledger.database import Ledger, retried
+from prefmill.ledger.planning import RowState, StoredBatch
+from prefmill.messaging.work import epoch_of, publish_work
+
+log: Final = logging.getLogger("prefmill.coordinator")
+
+BATCHES_AT_ONCE: Final = 64
+
+Work = GenerateBatch | JudgeBatch
+Lacks = dict[int, tuple[RowState, list[Lacking]]]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A batch with the message that carries it."""
+
+    stored: StoredBatch
+    slot: PlanSlot
+    work: Work
+
+
+@retried
+async def publish_step(
+    ledger: Ledger,
+    nc: Client,
+    plan: Plan,
+    windows: Windows,
+    lanes: Sequence[str],
+    most_calls: int | None = None,
+) -> int:
+    """Publish planned batches of these lanes within their windows; how many rows went out.
+    `most_calls` is what can be afforded, give or take one batch.
+
+    A batch was recorded before this transaction began. If it ends between publishing and
+    recording, the batch is published again under the same Nats-Msg-Id.
+    """
+    async with ledger.begin() as connection:
+        if await runs.lock_run(connection, plan.run_id) is None:
+            return 0
+        batches = await _planned(connection, plan, windows, lanes, most_calls)
+        if not batches:
+            return 0
+        ready = await _messages(connection, plan, batches)
+        await planning.close_planned(
+            connection, list({b.id for b in batches} - {r.stored.id for r in ready})
+        )
+        for kind in ("generate", "judge"):
+            same = [item for item in ready if item.slot.model.kind == kind]
+            await _publish(connection, nc, str(WORK[kind].stream), same)
+        return sum(len(item.work.rows) for item in ready)
+
+
+async def _planned(
+    connection: AsyncConnection,
+    plan: Plan,
+    windows: Windows,
+    lanes: Sequence[str],
+    most_calls: int | None,
+) -> list[StoredBatch]:
+    chosen: list[StoredBatch] = []
+    left = float("inf") if most_calls is None else most_calls
+    for lane in lanes:
+        room = windows.room(plan, lane)
+        if room <= 0 or not windows.rows.get((plan.run_id, lane, planning.PLANNED)):
+            continue
+        for batch in await planning.planned_batches(connection, plan.run_id, lane, BATCHES_AT_ONCE):
+            if room <= 0 or left <= 0:
+                break
+            chosen.append(batch)
+            room -= len(batch.rows)
+            left -= len(batch.rows)
+    return chosen
+
+
+async def _messages(
+    connection: AsyncConnection, plan: Plan, batches: Sequence[StoredBatch]
+) -> list[Ready]:
+    """The messages of these batches, made from what their rows lack now."""
+    positions = sorted({row for batch in batches for row in batch.rows})
+    states = await planning.row_states(connection, plan.run_id, positions)
+    lacks = {state.position: (state, lacking(state, plan)) for state in states}
+    prompts = await rows.prompts(connection, plan.run_id, positions)
+    judged = sorted({row for batch in batches if _judges(plan, batch) for row in batch.rows})
+    texts = await planning.texts(connection, plan.run_id, judged) if judged else {}
+    ready: list[Ready] = []
+    for batch in batches:
+        slot = plan.slots.get(batch.slot_id)
+        if slot is None:
+            continue
+        mine = _of_slot(lacks, batch, slot)
+        if slot.model.kind == "generate":
+            carried = generate_rows(slot, plan, mine, prompts)
+        else:
+            carried = judge_rows(plan, mine, prompts, texts)
+        if carried:
+            count = fitting(carried)
+            await _split(connection, plan, batch, [row.row for row in carried[count:]])
+            ready.append(Ready(batch, slot, message(batch.id, slot, plan, carried[:count])))
+    return ready
+
+
+def _judges(plan: Plan, batch: StoredBatch) -> bool:
+    slot = plan.slots.get(batch.slot_id)
+    return slot is not None and slot.model.kind == "judge"
+
+
+def _of_slot(
+    lacks: Lacks, batch: StoredBatch, slot: PlanSlot
+) -> list[tuple[RowState, list[Lacking]]]:
+    found = (lacks[row] for row in batch.rows if row in lacks)
+    return [(state, [cell for cell in cells if cell.slot is slot]) for state, cells in found]
+
+
+async def _split(
+    connection: AsyncConnection, plan: Plan, batch: StoredBatch, left: list[int]
+) -> None:
+    """Rows that made the message too large travel in a batch of their own."""
+    if not left:
+        return
+    kept = [row for row in batch.rows if row not in set(left)]
+    await planning.keep_rows(connection, batch.id, kept)
+    await planning.add_batches(connection, plan.run_id, [(batch.slot_id, batch.lane, left)])
+
+
+async def _publish(
+    connection: AsyncConnection, nc: Client, stream: str, ready: Sequence[Ready]
+) -> None:
+    if not ready:
+        return
+    js = nc.jetstream()
+    try:
+        epoch = await epoch_of(js, stream)
+        acks = await asyncio.gather(
+            *(
+                publish_work(
+                    js,
+                    subject_of(item.slot.model.kind, item.slot.lane),
+                    item.work,
+                    str(item.stored.id),
+                )
+                for item in ready
+            )
+        )
+    except (nats.errors.Error, APIError, NoStreamResponseError, TimeoutError, OSError) as error:
+        log.warning("NATS took no work: %s; trying again", error or type(error).__name__)
+        return
+    published = [(item.stored.id, seq) for item, (seq, _) in zip(ready, acks, strict=True)]
+    await planning.record_published(connection, epoch, published)

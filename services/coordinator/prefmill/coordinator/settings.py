@@ -1,0 +1,30 @@
+"""What may be set from outside, as PREFMILL_… variables."""
+
+from pydantic import Field, SecretStr
+
+from prefmill.settings.service import ServiceSettings
+
+
+class CoordinatorSettings(ServiceSettings):
+    """Settings of the coordinator. Times in seconds."""
+
+    database_url: str = Field(
+        default="postgresql+asyncpg://127.0.0.1/prefmill", description="Where the ledger is."
+    )
+    host: str = Field(default="127.0.0.1", description="Address the HTTP API listens on.")
+    port: int = Field(default=8400, ge=0, description="Port of the HTTP API.")
+    token: SecretStr | None = Field(
+        default=None, description="Bearer token; needed to listen beyond loopback."
+    )
+    replicas: int = Field(default=1, ge=1, description="Of every stream; 3 on a cluster.")
+    tick_s: float = Field(default=1.0, gt=0, description="Longest wait between two looks.")
+    linger_s: float = Field(default=0.01, ge=0, description="Gathers notices before a look.")
+    reconcile_s: float = Field(default=5.0, gt=0, description="Between looks for lost batches.")
+    window_floor: int = Field(default=512, ge=1, description="Least calls in flight, a lane.")
+    worker_grace_s: float = Field(
+        default=15.0, ge=0, description="Wait for a lane's first worker before publishing to it."
+    )
+    reset_on_start: bool = Field(
+        default=False,
+        description="No worker can hold a batch from before: clear the work streams at start.",
+    )

@@ -1,0 +1,161 @@
+"""How far a run is, put together from the ledger and from what workers announce."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from prefmill.coordinator.domain.prices import price_of
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from prefmill.contracts.api import ExportStatus, FormatOutcome, RunStatus, SlotStatus
+from prefmill.coordinator.domain.plan import Plan, PlanSlot
+from prefmill.coordinator.fleet import Fleet
+from prefmill.ledger import exports, planning, runs, status
+from prefmill.ledger.exports import Export
+from prefmill.ledger.planning import PUBLISHED
+from prefmill.ledger.runs import Run, Slot
+from prefmill.ledger.status import Tally
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What is needed to say how far a run is."""
+
+    run: Run
+    plan: Plan
+    slots: Mapping[int, Slot]
+    tallies: Mapping[int, Tally]
+    rows: Mapping[tuple[int, str, int], int]
+    paused: Mapping[str, str | None]
+    exports: list[Export]
+
+
+async def look(connection: AsyncConnection, run: Run, plan: Plan) -> Sight:
+    """Read what the ledger knows of a run."""
+    lanes = await runs.lanes(connection)
+    return Sight(
+        run=run,
+        plan=plan,
+        slots={slot.id: slot for slot in await runs.slots_of(connection, run.id)},
+        tallies=await status.tallies(connection, run.id),
+        rows=await planning.rows_by_lane(connection),
+        paused={slug: paused for slug, (_, paused) in lanes.items()},
+        exports=await exports.exports_of(connection, run.id),
+    )
+
+
+def status_of(sight: Sight, fleet: Fleet) -> RunStatus:
+    """The run's status as the API gives it."""
+    run = sight.run
+    slots = [_given(sight, slot) for slot in sight.slots.values() if slot.kind == "given"]
+    slots += [_slot(sight, fleet, slot) for slot in sight.plan.models]
+    slots += [_slot(sight, fleet, slot) for slot in sight.plan.judges]
+    return RunStatus(
+        id=run.id,
+        name=run.name,
+        state=run.state,  # pyright: ignore[reportArgumentType]
+        reason=run.reason,
+        revision=run.revision,
+        rows=run.rows,
+        rows_failed=run.rows_failed,
+        source_done=run.source_done,
+        slots=tuple(slots),
+        cost_usd=spent(sight),
+        started_at=run.created_at,
+        exports=tuple(export_status(export) for export in sight.exports),
+    )
+
+
+def export_status(export: Export) -> ExportStatus:
+    """An export as the API gives it."""
+    outcome: dict[str, Any] = export.outcome or {}
+    return ExportStatus(
+        id=export.id,
+        state=export.state,  # pyright: ignore[reportArgumentType]
+        directory=export.directory,
+        rows=export.rows,
+        outcome={name: FormatOutcome.model_validate(value) for name, value in outcome.items()},
+        error=export.error,
+    )
+
+
+def spent(sight: Sight) -> float:
+    """US dollars paid so far by this run, older revisions included, as far as prices are known."""
+    prices = {slot.id: price_of(slot.model) for slot in sight.plan.slots.values()}
+    total = 0.0
+    for slot_id, tally in sight.tallies.items():
+        price = prices.get(slot_id) or _price_of_same_model(sight, slot_id)
+        total += _cost(tally, price) or 0.0
+    return total
+
+
+def mean_cost(sight: Sight, slot: PlanSlot) -> float | None:
+    """US dollars that one call of a slot has cost so far, on average; None if not known."""
+    tally = sight.tallies.get(slot.id, Tally())
+    calls = tally.done - tally.reused + tally.attempts
+    cost = _cost(tally, price_of(slot.model))
+    return cost / calls if calls > 0 and cost is not None else None
+
+
+def _price_of_same_model(sight: Sight, slot_id: int) -> Any:
+    old = sight.slots.get(slot_id)
+    same = [s.model for s in sight.plan.slots.values() if old and s.model.model == old.model]
+    return price_of(same[0]) if same else None
+
+
+def _cost(tally: Tally, price: Any) -> float | None:
+    if price is None:
+        return None
+    return (tally.input_tokens * price.input + tally.output_tokens * price.output) / 1e6
+
+
+def _given(sight: Sight, slot: Slot) -> SlotStatus:
+    done = sight.tallies.get(slot.id, Tally()).done
+    return SlotStatus(
+        kind="given", alias=slot.alias, model=slot.model, wanted=done, done=done, failed=0
+    )
+
+
+def _slot(sight: Sight, fleet: Fleet, slot: PlanSlot) -> SlotStatus:
+    tally = sight.tallies.get(slot.id, Tally())
+    lane = slot.model.lane
+    served = fleet.serving(lane.slug, lane.digest)
+    health, detail = fleet.health(lane.slug, lane.digest)
+    paused = sight.paused.get(lane.slug)
+    wanted = wanted_of(sight, slot)
+    return SlotStatus(
+        kind=slot.model.kind,
+        alias=slot.model.alias,
+        model=slot.model.model,
+        lane=lane.slug,
+        wanted=wanted,
+        done=tally.done,
+        failed=tally.failed,
+        reused=tally.reused,
+        attempts=tally.attempts,
+        in_flight=sight.rows.get((sight.run.id, lane.slug, PUBLISHED), 0),
+        waiting=max(0, wanted - tally.done - tally.failed),
+        workers=len(served),
+        health="unusable" if paused else health,
+        detail=paused or detail,
+        input_tokens=tally.input_tokens,
+        output_tokens=tally.output_tokens,
+        cost_usd=_cost(tally, price_of(slot.model)),
+    )
+
+
+def wanted_of(sight: Sight, slot: PlanSlot) -> int:
+    """Cells wanted of a slot, as far as known: what is drawn, or every usable row's aspects;
+    of a finished run, what was closed."""
+    tally = sight.tallies.get(slot.id, Tally())
+    closed = tally.done + tally.failed
+    if sight.run.state == "finished":
+        return closed
+    if slot.model.kind == "generate":
+        return max(closed, Counter(sight.run.drawn)[slot.model.alias])
+    usable = sight.run.rows - sight.run.rows_failed
+    return max(closed, usable * len(sight.plan.desired.aspects))
+
+
+RunAction = Literal["pause", "resume", "cancel", "retry"]

@@ -1,0 +1,50 @@
+"""How much may be in flight on each lane, and each run's share of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prefmill.coordinator.domain.plan import Plan
+from prefmill.coordinator.fleet import Fleet
+from prefmill.ledger.planning import PLANNED, PUBLISHED
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Rows planned and out, by run and lane, and what the live workers can take."""
+
+    rows: Mapping[tuple[int, str, int], int]
+    """(run, lane, state) → rows."""
+    fleet: Fleet
+    floor: int
+    """Least calls in flight."""
+
+    def size(self, plan: Plan, lane: str) -> int:
+        """Rows that may be out on the lane, of all runs."""
+        spec = plan.lanes[lane]
+        calls = max(self.floor, 2 * self.fleet.slots(lane, spec.digest))
+        per_row = max(1, len(plan.desired.aspects)) if spec.kind == "judge" else 1
+        return max(1, calls // per_row)
+
+    def room(self, plan: Plan, lane: str) -> int:
+        """Rows this run may publish on the lane now: what is free, and no more than its share
+        among the runs that have work for it, so that a small run overtakes a large one."""
+        size = self.size(plan, lane)
+        runs = {run for (run, slug, _), rows in self.rows.items() if slug == lane and rows}
+        out = sum(self.rows.get((run, lane, PUBLISHED), 0) for run in runs)
+        mine = self.rows.get((plan.run_id, lane, PUBLISHED), 0)
+        return min(size - out, size // max(1, len(runs | {plan.run_id})) - mine)
+
+    def hungry(self, plan: Plan) -> bool:
+        """Whether some lane that begins a row could soon run dry."""
+        first = {slot.lane for slot in plan.models} or {s.lane for s in plan.judges}
+        return not first or any(
+            self.backlog(plan.run_id, lane) < self.size(plan, lane) for lane in first
+        )
+
+    def backlog(self, run_id: int, lane: str) -> int:
+        """Rows of a run planned or out on a lane."""
+        return sum(self.rows.get((run_id, lane, state), 0) for state in (PLANNED, PUBLISHED))
+
+    def planned(self, run_id: int) -> set[str]:
+        """Lanes on which a run has batches planned or out."""
+        return {lane for (run, lane, _), rows in self.rows.items() if run == run_id and rows}

@@ -1,0 +1,87 @@
+"""The sink as a process: the only place here that knows the real world."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Any, Final
+
+from faststream import FastStream
+from sqlalchemy.exc import DBAPIError, InterfaceError
+
+from prefmill.ledger.database import Ledger, migrate
+from prefmill.ledger.exports import claim_export
+from prefmill.messaging.pull import PullLoop
+from prefmill.messaging.service import nats_broker, serve
+from prefmill.messaging.topology import DEAD_STREAM, RESULTS_STREAM, SINK, Topology, bootstrap
+from prefmill.messaging.worker import connection_of
+from prefmill.sink.export import Exporter
+from prefmill.sink.handlers import Handlers, patiently
+from prefmill.sink.settings import SinkSettings
+
+log: Final = logging.getLogger("prefmill.sink")
+
+
+def main(settings: SinkSettings | None = None) -> None:
+    """Run until SIGTERM or SIGINT."""
+    settings = settings or SinkSettings()
+    serve(settings, lambda: build(settings))
+
+
+def build(settings: SinkSettings) -> FastStream:
+    """The sink with its life cycle."""
+    broker = nats_broker(settings, "prefmill-sink")
+    app = FastStream(broker, logger=None)
+    ledger = Ledger(settings.database_url)
+    handlers = Handlers(ledger)
+    exporter = Exporter(ledger, settings.exports_dir)
+    loops: list[PullLoop] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    @app.after_startup
+    async def start() -> None:
+        nc = connection_of(broker)
+        await patiently(lambda: migrate(ledger))
+        await bootstrap(nc.jetstream(), Topology(ack_wait_s=settings.ack_wait_s))
+
+        def pull(stream: str, handle: Any, linger: float) -> PullLoop:
+            return PullLoop(
+                nc,
+                stream,
+                SINK,
+                lambda: settings.replies_at_once,
+                handle,
+                ack_wait=settings.ack_wait_s,
+                linger=linger,
+                most_deliveries=None,
+            )
+
+        loops.append(pull(RESULTS_STREAM, handlers.replies, settings.linger_s))
+        loops.append(pull(DEAD_STREAM, handlers.died, 0.0))
+        tasks.extend(asyncio.create_task(loop.run()) for loop in loops)
+        tasks.append(asyncio.create_task(_export_on(settings, ledger, exporter)))
+
+    @app.on_shutdown
+    async def stop() -> None:
+        await asyncio.gather(*(loop.stop() for loop in loops))
+        for task in tasks[len(loops) :]:
+            task.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                await asyncio.gather(*tasks, return_exceptions=True)
+        await ledger.close()
+
+    return app
+
+
+async def _export_on(settings: SinkSettings, ledger: Ledger, exporter: Exporter) -> None:
+    """Make the exports that are asked for, one after another, for ever."""
+    while True:
+        try:
+            async with ledger.begin() as connection:
+                export = await claim_export(connection, settings.export_stale_s)
+            if export is not None:
+                await exporter.make(export)
+                continue
+        except (DBAPIError, InterfaceError, OSError) as error:
+            log.warning("exports wait for the ledger: %s", str(error).splitlines()[0])
+        await asyncio.sleep(settings.export_tick_s)

@@ -1,0 +1,241 @@
+"""Exports: stored verdicts are pooled, formatted and written, without a call."""
+
+import asyncio
+import importlib.metadata
+import json
+import logging
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import JsonValue
+
+from prefmill.contracts.api import ExportRequest, FormatOutcome
+from prefmill.contracts.recipe import Output, PoolStep, Recipe
+from prefmill.contracts.rows import FinishedRow
+from prefmill.ledger import exports, runs, status
+from prefmill.ledger.database import Ledger
+from prefmill.ledger.desired import Desired
+from prefmill.ledger.exports import Export
+from prefmill.ledger.finished import StoredRow, stored_rows
+from prefmill.ledger.runs import Run, Slot
+from prefmill.ledger.status import FailedCell
+from prefmill.plugins import registry
+from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.format import Format, FormatContext
+from prefmill.plugins.pool import Pool
+from prefmill.sink.destinations.card import CardFacts
+from prefmill.sink.destinations.disk import DestinationError
+from prefmill.sink.destinations.files import FilesDestination, FilesOptions
+from prefmill.sink.domain.finishing import finished
+from prefmill.sink.domain.pooling import judge_ratings, score_row
+
+log: Final = logging.getLogger("prefmill.sink")
+
+PAGE: Final = 500
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class WaitFor:
+    """Runs a coroutine on the service's loop from a thread, and gives its result."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def __call__(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return asyncio.run_coroutine_threadsafe(make(), self.loop).result()
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an export is made from, and how."""
+
+    export: Export
+    run: Run
+    recipe: Recipe
+    desired: Desired
+    slots: dict[int, Slot]
+    pool: PoolStep
+    output: Output
+
+    @property
+    def given(self) -> dict[str, int]:
+        """Slots of given responses, by name."""
+        return {slot.alias: slot.id for slot in self.slots.values() if slot.kind == "given"}
+
+    @property
+    def positions(self) -> range:
+        """The rows of the revision."""
+        rows, wanted = self.run.rows, self.desired.rows
+        return range(rows if wanted is None else min(rows, wanted))
+
+    @property
+    def quorum(self) -> int:
+        """Usable verdicts that each aspect of a row needs."""
+        return self.recipe.judge.quorum if self.recipe.judge else 1
+
+
+class Exporter:
+    """Makes one export after another."""
+
+    def __init__(self, ledger: Ledger, exports_dir: Path) -> None:
+        self._ledger = ledger
+        self._exports_dir = exports_dir
+
+    async def make(self, export: Export) -> None:
+        """Make a claimed export; note in the ledger how it ended."""
+        try:
+            job = await self._job(export)
+            outcome = await asyncio.to_thread(self._write, job, asyncio.get_running_loop())
+        except (RecipeError, DestinationError) as error:
+            log.warning("export %d: %s", export.id, error)
+            await self._update(export, state="failed", error=str(error))
+        else:
+            dumped = {name: sums.model_dump() for name, sums in outcome.items()}
+            await self._update(export, state="written", outcome=dumped, rows=len(job.positions))
+
+    async def _job(self, export: Export) -> Job:
+        async with self._ledger.begin() as connection:
+            run = await runs.run_by_id(connection, export.run_id)
+            assert run is not None
+            recipe = Recipe.model_validate(
+                await runs.recipe_of(connection, run.id, export.revision)
+            )
+            desired = await runs.desired_of(connection, run.id, export.revision)
+            slots = {slot.id: slot for slot in await runs.slots_of(connection, run.id)}
+        asked = ExportRequest.model_validate(export.spec.get("request", {}))
+        output = asked.output or recipe.output
+        if asked.formats:
+            output = output.model_copy(update={"formats": asked.formats})
+        pool = asked.pool or recipe.pool
+        return Job(export, run, recipe, desired, slots, pool, output)
+
+    async def _update(self, export: Export, **values: Any) -> None:
+        async with self._ledger.begin() as connection:
+            await exports.update_export(connection, export.id, export.run_id, **values)
+
+    def _write(self, job: Job, loop: asyncio.AbstractEventLoop) -> dict[str, FormatOutcome]:
+        """Blocking, in a thread of its own; the ledger is read through `loop`."""
+
+        wait_for = WaitFor(loop)
+        judges, aspects = _pools(job)
+        folder = Path(job.export.directory or self._exports_dir / f"{job.run.name}-{job.export.id}")
+        destination = FilesDestination(FilesOptions(files=folder))
+        spec: dict[str, JsonValue] = {"export": job.export.id, "run": job.run.id}
+        with destination.open(_formats(job), job.output.shard_rows, spec) as writer:
+            judges.fit(
+                judge_ratings(row, aspects, job.desired.aspects, tuple(job.desired.judges))
+                for row in self._rows(job, 0, wait_for)
+                if needs_fit(judges)
+            )
+            for row in self._rows(job, writer.next_position, wait_for):
+                writer.add(_scored(job, row, judges, aspects))
+                if row.position % 5000 == 0:
+                    wait_for(lambda writer=writer: self._update(job.export, rows=writer.rows))
+            facts = _facts(job)
+            failures = self._failures(job, wait_for)
+            outcome = writer.finish(facts, _manifest(job, facts), failures)
+            wait_for(lambda: self._update(job.export, directory=str(folder.absolute())))
+            return outcome
+
+    def _rows(self, job: Job, start: int, wait_for: WaitFor) -> Iterator[FinishedRow]:
+        for page in _pages(job.positions[start:]):
+            for row in wait_for(lambda page=page: self._page(job.run.id, page)):
+                yield finished(row, job.desired, job.given)
+
+    async def _page(self, run_id: int, positions: range) -> list[StoredRow]:
+        async with self._ledger.begin() as connection:
+            return await stored_rows(connection, run_id, positions)
+
+    def _failures(self, job: Job, wait_for: WaitFor) -> Iterator[dict[str, Any]]:
+        for page in _pages(job.positions):
+            for failed in wait_for(lambda page=page: self._failed(job.run.id, page)):
+                yield _failure(job, failed)
+
+    async def _failed(self, run_id: int, positions: range) -> list[FailedCell]:
+        async with self._ledger.begin() as connection:
+            return await status.failed_cells(connection, run_id, positions)
+
+
+def _pages(positions: range) -> Iterator[range]:
+    for start in range(0, len(positions), PAGE):
+        yield positions[start : start + PAGE]
+
+
+def needs_fit(pool: Pool) -> bool:
+    """Whether a pool looks at all rows before it scores one."""
+    return getattr(pool, "fits", False)
+
+
+def _pools(job: Job) -> tuple[Pool, Pool]:
+    judges, judges_options = registry.named_options("pools", job.pool.judges, "pool.judges")
+    aspects, aspects_options = registry.named_options("pools", job.pool.aspects, "pool.aspects")
+    return judges(judges_options), aspects(aspects_options)
+
+
+def _formats(job: Job) -> list[Format]:
+    context = FormatContext(
+        judges=tuple(job.desired.judges),
+        aspects=job.desired.aspects,
+        pairing=job.output.pairing,
+        seed=job.recipe.seed if job.output.pairing.seed is None else job.output.pairing.seed,
+    )
+    made: list[Format] = []
+    for index, spec in enumerate(job.output.formats):
+        plugin, options = registry.named_options("formats", spec, f"output.formats.{index}")
+        made.append(plugin(options, context))
+    return made
+
+
+def _scored(job: Job, row: FinishedRow, judges: Pool, aspects: Pool) -> Any:
+    wanted = job.desired
+    return score_row(row, judges, aspects, job.quorum, wanted.aspects, tuple(wanted.judges))
+
+
+def _facts(job: Job) -> CardFacts:
+    models = {a: job.slots[s].model for a, s in {**job.given, **job.desired.models}.items()}
+    return CardFacts(
+        name=job.run.name,
+        version=importlib.metadata.version("prefmill-sink"),
+        models=models,
+        judges={alias: job.slots[slot].model for alias, slot in job.desired.judges.items()},
+        rubric=job.desired.rubric,
+        aspects=job.desired.aspects,
+        judges_pool=next(iter(job.pool.judges)),
+        aspects_pool=next(iter(job.pool.aspects)),
+        quorum=job.quorum,
+        pairing=job.output.pairing,
+        seed=job.recipe.seed,
+        cost_usd=job.export.spec.get("cost_usd"),
+        recipe=json.dumps(_recipe(job), indent=2, ensure_ascii=False),
+    )
+
+
+def _recipe(job: Job) -> dict[str, Any]:
+    return job.recipe.model_dump(mode="json", exclude_unset=True)
+
+
+def _manifest(job: Job, facts: CardFacts) -> dict[str, Any]:
+    return {
+        "name": job.run.name,
+        "revision": job.export.revision,
+        "recipe": _recipe(job),
+        "prefmill": facts.version,
+        "seed": job.recipe.seed,
+        "models": dict(facts.models),
+        "judges": dict(facts.judges),
+        "rubric": {"name": job.desired.rubric, "hash": job.desired.rubric_hash},
+        "pool": job.pool.model_dump(mode="json"),
+        "output": job.output.model_dump(mode="json"),
+        "prompts": len(job.positions),
+        "cost_usd": facts.cost_usd,
+    }
+
+
+def _failure(job: Job, failed: FailedCell) -> dict[str, Any]:
+    slot = job.slots.get(failed.slot_id) if failed.slot_id is not None else None
+    cell = {"kind": slot.kind, "alias": slot.alias, "sample": failed.sample} if slot else None
+    if cell and failed.aspect:
+        cell["aspect"] = failed.aspect
+    return {"id": failed.row_id, "cell": cell, "reason": failed.reason, "detail": failed.detail}

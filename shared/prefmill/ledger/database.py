@@ -1,0 +1,106 @@
+"""Connections, transactions and migrations."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+HEAD: Final = "0001"
+"""The migration this code was written for."""
+
+_MIGRATION_LOCK: Final = 7_032_001
+_RETRIED: Final = {"40001", "40P01"}
+"""Serialization failure and deadlock."""
+
+
+class LedgerError(Exception):
+    """The ledger cannot be used; the message says why and what to do."""
+
+
+class Ledger:
+    """The database. Its modules' functions take a connection of `begin` or `snapshot`."""
+
+    def __init__(self, url: str, pool_size: int = 5) -> None:
+        """`url` is a SQLAlchemy URL, `postgresql+asyncpg://…`."""
+        self.engine: AsyncEngine = create_async_engine(
+            url, pool_size=pool_size, max_overflow=2, pool_pre_ping=False
+        )
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncGenerator[AsyncConnection]:
+        """A transaction: read committed, committed at the end."""
+        async with self.engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
+        """A transaction that sees the ledger as it was at its first statement."""
+        async with self.engine.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ")
+            async with connection.begin():
+                yield connection
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+
+def retried(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    """Run the transaction again after a deadlock or serialization failure, up to ten times."""
+
+    async def again(*args: P.args, **kwargs: P.kwargs) -> R:
+        for left in range(9, -1, -1):
+            try:
+                return await function(*args, **kwargs)
+            except DBAPIError as error:
+                if not left or sqlstate(error) not in _RETRIED:
+                    raise
+                await asyncio.sleep(0.002 * (10 - left))
+        raise AssertionError("unreachable")
+
+    return again
+
+
+def sqlstate(error: DBAPIError) -> str:
+    """Postgres' five-character code, empty where there is none (a lost connection)."""
+    return str(getattr(error.orig, "sqlstate", None) or "")
+
+
+async def migrate(ledger: Ledger) -> None:
+    """Bring the schema to HEAD. LedgerError if it is newer than this code, or unreachable."""
+    async with ledger.begin() as connection:
+        await connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+        if await version(connection) != HEAD:
+            await connection.run_sync(_upgrade)
+
+
+async def version(connection: AsyncConnection) -> str | None:
+    """The schema's migration; None in an empty database."""
+    exists = await connection.scalar(sa.text("SELECT to_regclass('alembic_version')"))
+    if exists is None:
+        return None
+    return await connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util.exc import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", "prefmill.ledger:migrations")
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise LedgerError(
+            f"the ledger was written by another version of prefmill ({error}); "
+            "install that version, or use another database"
+        ) from error

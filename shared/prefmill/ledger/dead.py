@@ -1,0 +1,70 @@
+"""Batches given up by their workers: recorded, and their rows asked again one by one."""
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from prefmill.contracts.reasons import DIED
+from prefmill.contracts.results import BatchDied
+from prefmill.contracts.work import GenerateBatch, JudgeBatch
+from prefmill.ledger import statements
+from prefmill.ledger.results import CELL, Counts, columns, store_tally
+from prefmill.ledger.runs import NOTICE
+
+
+async def store_dead(connection: AsyncConnection, died: BatchDied) -> None:
+    """Record a batch given up. Its rows are asked again one by one; a single row that died is
+    a failed row."""
+    known = died.batch is not None and died.batch.isdecimal()
+    batch = int(died.batch) if known and died.batch else None
+    await connection.execute(
+        statements.DEAD,
+        {
+            "batch": batch,
+            "subject": died.subject,
+            "error": died.error,
+            "deliveries": died.deliveries,
+            "payload": died.payload.replace("\x00", "�"),
+        },
+    )
+    work = _parsed(died)
+    if work is not None and len(work.rows) == 1:
+        await _fail_cells(connection, work, died.error)
+    if batch is not None:
+        await connection.execute(statements.DIED, {"ids": [batch]})
+    if work is not None:
+        await connection.execute(sa.select(sa.func.pg_notify(NOTICE, str(work.run))))
+
+
+def _parsed(died: BatchDied) -> GenerateBatch | JudgeBatch | None:
+    model = JudgeBatch if died.subject.startswith("judge.") else GenerateBatch
+    try:
+        return model.model_validate_json(died.payload)
+    except ValueError:
+        return None
+
+
+async def _fail_cells(
+    connection: AsyncConnection, work: GenerateBatch | JudgeBatch, error: str
+) -> None:
+    detail = f"the worker that had this row alone died again and again: {error}"
+    cells = [
+        (
+            row.row,
+            getattr(cell, "aspect", ""),
+            cell.sample,
+            bytes.fromhex(getattr(row, "target", "")),
+        )
+        for row in work.rows
+        for cell in row.cells
+    ]
+    counts = Counts()
+    values = columns(
+        (*CELL, "reason", "detail"),
+        [
+            (work.run, work.slot, position, aspect, sample, target, DIED, detail)
+            for position, aspect, sample, target in cells
+        ],
+    )
+    for run, slot, failed in await connection.execute(statements.FAILURES, values):
+        counts.add((run, slot), failed=failed)
+    await store_tally(connection, counts)

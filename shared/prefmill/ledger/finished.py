@@ -1,0 +1,89 @@
+"""Rows with all that is stored for them, as pools and formats take them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from prefmill.contracts.chat import Failure
+from prefmill.contracts.results import Reading
+from prefmill.contracts.rows import Prompt
+
+READINGS: TypeAdapter[tuple[Reading, ...]] = TypeAdapter(tuple[Reading, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """An answer, with the model id that gave it."""
+
+    text: str
+    model: str
+    text_sha: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVerdict:
+    """A verdict; readings in the order of the row's usable generations."""
+
+    model: str
+    order: tuple[int, ...]
+    readings: tuple[Reading, ...]
+    raw: str
+
+
+@dataclass(slots=True)
+class StoredRow:
+    """Everything stored for one row."""
+
+    position: int
+    prompt: Prompt
+    models: tuple[str, ...]
+    given: bool
+    answers: dict[tuple[int, int], StoredAnswer] = field(default_factory=dict)
+    verdicts: dict[tuple[int, str, int, bytes], StoredVerdict] = field(default_factory=dict)
+    """(slot, aspect, sample, target) → verdict."""
+    failures: dict[tuple[int, str, int, bytes], Failure] = field(default_factory=dict)
+
+
+_PROMPTS = sa.text("""
+    SELECT position, body::text, models, given FROM prompt
+    WHERE run_id = :run AND position = ANY(:rows)
+""")
+_ANSWERS = sa.text("""
+    SELECT position, slot_id, sample, text, model, text_sha FROM answer
+    WHERE run_id = :run AND position = ANY(:rows)
+""")
+_VERDICTS = sa.text("""
+    SELECT position, slot_id, aspect, sample, target, model, shown, readings::text, raw
+    FROM verdict WHERE run_id = :run AND position = ANY(:rows)
+""")
+_FAILURES = sa.text("""
+    SELECT position, slot_id, aspect, sample, target, reason, detail FROM failure
+    WHERE run_id = :run AND position = ANY(:rows)
+""")
+
+
+async def stored_rows(
+    connection: AsyncConnection, run_id: int, positions: Sequence[int]
+) -> list[StoredRow]:
+    """The rows at these positions, in order of position."""
+    where: dict[str, Any] = {"run": run_id, "rows": list(positions)}
+    rows: dict[int, StoredRow] = {}
+    for position, body, models, given in await connection.execute(_PROMPTS, where):
+        prompt = Prompt.model_validate_json(body)
+        rows[position] = StoredRow(position, prompt, tuple(models), given)
+    for position, slot, sample, *answer in await connection.execute(_ANSWERS, where):
+        rows[position].answers[slot, sample] = StoredAnswer(*answer)
+    for position, *key, model, shown, readings, raw in await connection.execute(_VERDICTS, where):
+        read = READINGS.validate_json(readings)
+        slot, aspect, sample, target = key
+        verdict = StoredVerdict(model, tuple(shown), read, raw)
+        rows[position].verdicts[slot, aspect, sample, target] = verdict
+    for position, *key, reason, detail in await connection.execute(_FAILURES, where):
+        slot, aspect, sample, target = key
+        failure = Failure(reason=reason, detail=detail)
+        rows[position].failures[slot, aspect, sample, target] = failure
+    return [rows[position] for position in sorted(rows)]

@@ -1,0 +1,272 @@
+"""What the planner reads and writes: flagged rows, the keys stored for them, live batches.
+
+A batch is `PLANNED`, then `PUBLISHED`, then `CLOSED`: closed ones are the flag by which the
+planner finds the rows to look at again; it deletes them in the transaction that plans what
+follows. A batch of slot 0 is no work: rows just loaded, or to be looked at anew.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from prefmill.ledger.tables import BATCH
+
+PLANNED: Final = 0
+PUBLISHED: Final = 1
+CLOSED: Final = 2
+
+LOOKED_AT_AT_ONCE: Final = 512
+"""Rows in a batch of slot 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBatch:
+    """A batch as recorded."""
+
+    id: int
+    slot_id: int
+    lane: str
+    rows: list[int]
+    died: bool
+    epoch: str
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class CellKey:
+    """A cell of one row. `aspect` and `target` are empty for answers."""
+
+    slot_id: int
+    aspect: str
+    sample: int
+    target: bytes
+
+
+@dataclass(slots=True)
+class RowState:
+    """What is stored for one row: keys only, no texts."""
+
+    position: int
+    content: bytes
+    models: tuple[str, ...]
+    given: bool
+    answers: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    """(slot, sample) → SHA-256 of the text."""
+    verdicts: set[CellKey] = field(default_factory=set)
+    failures: set[CellKey] = field(default_factory=set)
+    attempts: dict[CellKey, tuple[int, int]] = field(default_factory=dict)
+    """Attempts ever made, and those that count."""
+
+
+_BATCH = sa.select(*(BATCH.c[name] for name in StoredBatch.__dataclass_fields__))
+
+
+async def closed_batches(
+    connection: AsyncConnection, run_id: int, *, work: bool, limit: int
+) -> list[StoredBatch]:
+    """Closed batches not yet looked at: of work, or (work=False) of rows just loaded."""
+    kind = BATCH.c.slot_id > 0 if work else BATCH.c.slot_id == 0
+    closed = _BATCH.where(BATCH.c.run_id == run_id, BATCH.c.state == CLOSED, kind)
+    found = await connection.execute(closed.order_by(BATCH.c.id).limit(limit))
+    return [StoredBatch(*row) for row in found]
+
+
+async def planned_batches(
+    connection: AsyncConnection, run_id: int, lane: str, limit: int
+) -> list[StoredBatch]:
+    """Batches of a lane not yet published, oldest first."""
+    planned = _BATCH.where(BATCH.c.run_id == run_id, BATCH.c.state == PLANNED, BATCH.c.lane == lane)
+    found = await connection.execute(planned.order_by(BATCH.c.id).limit(limit))
+    return [StoredBatch(*row) for row in found]
+
+
+async def published_batches(
+    connection: AsyncConnection, run_id: int | None = None
+) -> list[StoredBatch]:
+    """The batches that are out, of one run or of all."""
+    published = _BATCH.where(BATCH.c.state == PUBLISHED)
+    if run_id is not None:
+        published = published.where(BATCH.c.run_id == run_id)
+    return [StoredBatch(*row) for row in await connection.execute(published)]
+
+
+async def row_states(
+    connection: AsyncConnection, run_id: int, positions: Sequence[int]
+) -> list[RowState]:
+    """The stored keys of these rows; rows that cannot be used are left out."""
+    where = {"run": run_id, "rows": list(positions)}
+    rows = {
+        position: RowState(position, content, tuple(models), given)
+        for position, content, models, given in await connection.execute(_PROMPTS, where)
+    }
+    for position, slot, sample, sha in await connection.execute(_ANSWERS, where):
+        if position in rows:
+            rows[position].answers[slot, sample] = sha
+    for position, *key, kind, made, counted in await connection.execute(_CLOSED, where):
+        if position in rows:
+            _note(rows[position], CellKey(*key), kind, made, counted)
+    return [rows[position] for position in sorted(rows)]
+
+
+def _note(row: RowState, key: CellKey, kind: str, made: int, counted: int) -> None:
+    if kind == "verdict":
+        row.verdicts.add(key)
+    elif kind == "failure":
+        row.failures.add(key)
+    else:
+        row.attempts[key] = (made, counted)
+
+
+_PROMPTS = sa.text("""
+    SELECT position, content, models, given FROM prompt
+    WHERE run_id = :run AND position = ANY(:rows) AND failure IS NULL
+""")
+_ANSWERS = sa.text("""
+    SELECT position, slot_id, sample, text_sha FROM answer
+    WHERE run_id = :run AND position = ANY(:rows)
+""")
+_CLOSED = sa.text("""
+    SELECT position, slot_id, aspect, sample, target, 'verdict', 0, 0 FROM verdict
+    WHERE run_id = :run AND position = ANY(:rows)
+    UNION ALL
+    SELECT position, slot_id, aspect, sample, target, 'failure', 0, 0 FROM failure
+    WHERE run_id = :run AND position = ANY(:rows)
+    UNION ALL
+    SELECT position, slot_id, aspect, sample, target, 'attempt',
+           max(attempt) + 1, count(*) FILTER (WHERE NOT forgiven) FROM attempt
+    WHERE run_id = :run AND position = ANY(:rows) GROUP BY 1, 2, 3, 4, 5
+""")
+
+
+async def texts(
+    connection: AsyncConnection, run_id: int, positions: Sequence[int]
+) -> dict[int, dict[tuple[int, int], str]]:
+    """Answers of these rows: position → (slot, sample) → text."""
+    found = await connection.execute(
+        sa.text(
+            "SELECT position, slot_id, sample, text FROM answer "
+            "WHERE run_id = :run AND position = ANY(:rows)"
+        ),
+        {"run": run_id, "rows": list(positions)},
+    )
+    rows: defaultdict[int, dict[tuple[int, int], str]] = defaultdict(dict)
+    for position, slot, sample, text in found:
+        rows[position][slot, sample] = text
+    return rows
+
+
+async def add_batches(
+    connection: AsyncConnection, run_id: int, batches: Sequence[tuple[int, str, list[int]]]
+) -> None:
+    """Record planned batches: (slot, lane, rows)."""
+    values = [
+        {"run_id": run_id, "slot_id": slot, "lane": lane, "rows": rows, "state": PLANNED}
+        for slot, lane, rows in batches
+    ]
+    if values:
+        await connection.execute(BATCH.insert(), values)
+
+
+async def keep_rows(connection: AsyncConnection, batch: int, rows: list[int]) -> None:
+    """Shorten a planned batch, whose message would be too large."""
+    await connection.execute(BATCH.update().where(BATCH.c.id == batch).values(rows=rows))
+
+
+async def delete_batches(connection: AsyncConnection, batches: Iterable[int]) -> None:
+    """Forget batches whose rows have been looked at."""
+    ids = sorted(batches)
+    if ids:
+        await connection.execute(sa.text("DELETE FROM batch WHERE id = ANY(:ids)"), {"ids": ids})
+
+
+async def record_published(
+    connection: AsyncConnection, epoch: str, published: Sequence[tuple[int, int]]
+) -> None:
+    """Record the stream sequences of published batches: (batch, sequence)."""
+    await connection.execute(
+        sa.text("""
+            UPDATE batch SET state = 1, epoch = :epoch, sequence = p.sequence
+            FROM unnest(:ids ::bigint[], :sequences ::bigint[]) AS p(id, sequence)
+            WHERE batch.id = p.id AND batch.state = 0
+        """),
+        {
+            "epoch": epoch,
+            "ids": [batch for batch, _ in published],
+            "sequences": [sequence for _, sequence in published],
+        },
+    )
+
+
+async def close_planned(connection: AsyncConnection, batches: Sequence[int]) -> None:
+    """Close planned batches whose cells have all been answered meanwhile."""
+    await connection.execute(
+        sa.text("UPDATE batch SET state = 2 WHERE id = ANY(:ids) AND state = 0"),
+        {"ids": sorted(batches)},
+    )
+
+
+async def reopen(connection: AsyncConnection, batches: Sequence[int]) -> list[int]:
+    """Close published batches that nobody will answer, so that their cells are wanted again;
+    the runs they belong to."""
+    found = await connection.execute(
+        sa.text("""
+            WITH gone AS (UPDATE batch SET state = 2 WHERE id = ANY(:ids) AND state = 1
+                          RETURNING run_id)
+            SELECT DISTINCT run_id FROM gone
+        """),
+        {"ids": sorted(batches)},
+    )
+    return list(found.scalars())
+
+
+async def drop_batches(connection: AsyncConnection, run_id: int) -> None:
+    """Forget all batches of a run, before all its rows are looked at anew."""
+    await connection.execute(BATCH.delete().where(BATCH.c.run_id == run_id))
+
+
+async def flag_all(connection: AsyncConnection, run_id: int) -> None:
+    """Have the planner look at every row of a run."""
+    await connection.execute(
+        sa.text("""
+            INSERT INTO batch (run_id, slot_id, lane, rows, state)
+            SELECT :run, 0, '', array_agg(position ORDER BY position), 2 FROM prompt
+            WHERE run_id = :run AND failure IS NULL
+            GROUP BY position / :size ORDER BY position / :size
+        """),
+        {"run": run_id, "size": LOOKED_AT_AT_ONCE},
+    )
+
+
+async def reflag_failed(connection: AsyncConnection, run_id: int) -> None:
+    """Have the planner look at every row of a run that has an attempt, and no live batch."""
+    await connection.execute(
+        sa.text("""
+            INSERT INTO batch (run_id, slot_id, lane, rows, state)
+            SELECT :run, 0, '', array_agg(position ORDER BY position), 2
+            FROM (SELECT DISTINCT position FROM attempt WHERE run_id = :run
+                  EXCEPT SELECT unnest(rows) FROM batch WHERE run_id = :run) AS _
+            GROUP BY position / :size
+        """),
+        {"run": run_id, "size": LOOKED_AT_AT_ONCE},
+    )
+
+
+async def rows_by_lane(connection: AsyncConnection) -> dict[tuple[int, str, int], int]:
+    """(run, lane, state) → rows in planned and published batches of all runs."""
+    found = await connection.execute(
+        sa.text("""
+            SELECT run_id, lane, state, sum(cardinality(rows)) FROM batch
+            WHERE state < 2 GROUP BY 1, 2, 3
+        """)
+    )
+    return {(run, lane, state): int(rows) for run, lane, state, rows in found}
+
+
+async def is_idle(connection: AsyncConnection, run_id: int) -> bool:
+    """Whether nothing of a run is planned, out, or waiting to be looked at."""
+    busy = sa.select(sa.exists().where(BATCH.c.run_id == run_id))
+    return not (await connection.execute(busy)).scalar_one()

@@ -1,0 +1,175 @@
+"""Runs, their revisions, slots and lanes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from prefmill.ledger.desired import Desired
+from prefmill.ledger.tables import ATTEMPT, BATCH, FAILURE, LANE, REVISION, RUN, SLOT
+
+NOTICE: Final = "prefmill"
+"""The NOTIFY channel; its payload is a run's id. May be lost: a tick makes it right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run, as stored."""
+
+    id: int
+    name: str
+    state: str
+    reason: str
+    revision: int
+    fresh: bool
+    directory: str | None
+    source_digest: bytes
+    source_fingerprint: str
+    source_done: bool
+    rows: int
+    rows_failed: int
+    drawn: dict[str, int]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One model or judge of a run under one set of parameters: what keys its cells."""
+
+    id: int
+    kind: str
+    alias: str
+    key: bytes
+    model: str
+    lane: str
+
+
+_RUN = sa.select(*(RUN.c[name] for name in Run.__dataclass_fields__))
+_SLOT = sa.select(*(SLOT.c[name] for name in Slot.__dataclass_fields__))
+
+
+async def runs(connection: AsyncConnection) -> list[Run]:
+    """All runs that are not archived, newest first."""
+    found = await connection.execute(_RUN.where(~RUN.c.archived).order_by(RUN.c.id.desc()))
+    return [Run(*row) for row in found]
+
+
+async def run_by_id(connection: AsyncConnection, run_id: int) -> Run | None:
+    """One run."""
+    row = (await connection.execute(_RUN.where(RUN.c.id == run_id))).first()
+    return Run(*row) if row else None
+
+
+async def run_by_name(connection: AsyncConnection, name: str) -> Run | None:
+    """The run of that name which is not archived."""
+    named = _RUN.where(RUN.c.name == name, ~RUN.c.archived)
+    row = (await connection.execute(named)).first()
+    return Run(*row) if row else None
+
+
+async def create_run(connection: AsyncConnection, **values: Any) -> int:
+    """A new run; its id."""
+    made = await connection.execute(RUN.insert().values(**values).returning(RUN.c.id))
+    return made.scalar_one()
+
+
+async def update_run(connection: AsyncConnection, run_id: int, **values: Any) -> None:
+    """Change columns of a run, and tell whoever listens."""
+    await connection.execute(RUN.update().where(RUN.c.id == run_id).values(**values))
+    await notify(connection, run_id)
+
+
+async def notify(connection: AsyncConnection, run_id: int) -> None:
+    """Say that something of the run changed, when the transaction commits."""
+    await connection.execute(sa.select(sa.func.pg_notify(NOTICE, str(run_id))))
+
+
+async def lock_run(connection: AsyncConnection, run_id: int) -> Run | None:
+    """The run, locked until the end of the transaction; None while another planner has it."""
+    locked = _RUN.where(RUN.c.id == run_id).with_for_update(skip_locked=True)
+    row = (await connection.execute(locked)).first()
+    return Run(*row) if row else None
+
+
+async def add_revision(
+    connection: AsyncConnection, run_id: int, number: int, recipe: dict[str, Any], desired: Desired
+) -> None:
+    """Store one immutable text of the recipe, and what it wants by the ledger's keys."""
+    plan = desired.model_dump(mode="json")
+    values = {"run_id": run_id, "number": number, "recipe": recipe, "desired": plan}
+    await connection.execute(REVISION.insert().values(**values))
+
+
+async def recipe_of(connection: AsyncConnection, run_id: int, number: int) -> dict[str, Any]:
+    """The recipe of a revision, as stored."""
+    return (await connection.execute(_revision(REVISION.c.recipe, run_id, number))).scalar_one()
+
+
+async def desired_of(connection: AsyncConnection, run_id: int, number: int) -> Desired:
+    """What a revision wants."""
+    stored = await connection.execute(_revision(REVISION.c.desired, run_id, number))
+    return Desired.model_validate(stored.scalar_one())
+
+
+def _revision(column: Any, run_id: int, number: int) -> Any:
+    return sa.select(column).where(REVISION.c.run_id == run_id, REVISION.c.number == number)
+
+
+async def put_slots(
+    connection: AsyncConnection, run_id: int, slots: Sequence[dict[str, Any]]
+) -> dict[bytes, Slot]:
+    """Store the slots a recipe names, keep those known, and give them all by (kind +) key."""
+    if slots:
+        statement = insert(SLOT).values([slot | {"run_id": run_id} for slot in slots])
+        await connection.execute(
+            statement.on_conflict_do_update(
+                constraint="slot_key",
+                set_={name: statement.excluded[name] for name in ("alias", "model", "lane")},
+            )
+        )
+    return {slot.key: slot for slot in await slots_of(connection, run_id)}
+
+
+async def slots_of(connection: AsyncConnection, run_id: int) -> list[Slot]:
+    """All slots of a run, those of older revisions too."""
+    found = await connection.execute(_SLOT.where(SLOT.c.run_id == run_id).order_by(SLOT.c.id))
+    return [Slot(*row) for row in found]
+
+
+async def register_lanes(connection: AsyncConnection, lanes: Sequence[dict[str, Any]]) -> None:
+    """Store lanes; a known slug keeps its digest and gets its new specification."""
+    for lane in sorted(lanes, key=lambda lane: str(lane["slug"])):
+        statement = insert(LANE).values(slug=lane["slug"], spec=lane)
+        await connection.execute(
+            statement.on_conflict_do_update(index_elements=["slug"], set_={"spec": lane})
+        )
+
+
+async def lanes(connection: AsyncConnection) -> dict[str, tuple[dict[str, Any], str | None]]:
+    """Slug → specification, and why it is paused (None if it is not)."""
+    found = await connection.execute(sa.select(LANE.c.slug, LANE.c.spec, LANE.c.paused))
+    return {slug: (spec, paused) for slug, spec, paused in found}
+
+
+async def pause_lane(connection: AsyncConnection, slug: str, why: str | None) -> None:
+    """Pause a lane, or with None let it go on."""
+    await connection.execute(LANE.update().where(LANE.c.slug == slug).values(paused=why))
+
+
+async def archive(connection: AsyncConnection, run_id: int) -> None:
+    """Give up a run's name; its rows stay. Its batches are dropped."""
+    await connection.execute(BATCH.delete().where(BATCH.c.run_id == run_id))
+    await update_run(connection, run_id, archived=True, state="cancelled")
+
+
+async def forgive(connection: AsyncConnection, run_id: int) -> int:
+    """Reopen all failed cells with fresh attempts; how many there were."""
+    gone = await connection.execute(FAILURE.delete().where(FAILURE.c.run_id == run_id))
+    await connection.execute(
+        ATTEMPT.update().where(ATTEMPT.c.run_id == run_id).values(forgiven=True)
+    )
+    return gone.rowcount
