@@ -1,0 +1,303 @@
+"""The one layer that retries: a lane's calls, how many at once, and when the lane is given up.
+
+A Transient failure is waited out, for ever, and is no attempt. A 429 with `Retry-After` holds all
+new calls of the lane back that long; without one, and for 503 and 529, the lane sends fewer calls
+at once and recovers as they succeed. A request that fails by time-out, server error, lost
+connection or broken answer PATIENCE times, while others of the lane succeed in between, is itself
+at fault. A lane goes down at once when its engine is Unusable, and after streak.LONGEST rejections
+that are alike with no success between. A failure that comes in when the lane is down, the last of
+such a streak included, is not counted: its call raises LaneDown, as do all that wait; a success
+that comes in is returned.
+"""
+
+import asyncio
+import logging
+import random as _random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from prefmill.contracts.chat import Failure, Params, Usage
+from prefmill.contracts.reasons import NO_ANSWER, REJECTED, STREAK, UNUSABLE
+from prefmill.contracts.results import LaneProblem
+from prefmill.contracts.workers import LaneHealth
+from prefmill.engines.outcome import LaneDown, Outcome
+from prefmill.engines.permits import SharedLimit
+from prefmill.engines.slots import Slots
+from prefmill.engines.streak import LONGEST, Streak
+from prefmill.engines.text import clean, one_line
+from prefmill.plugins.engine import ChatRequest, Completion, Engine
+from prefmill.plugins.errors import EngineError, Rejected, Transient, Unusable
+
+PATIENCE: Final = 5
+LONGEST_BACKOFF_S: Final = 30.0
+FIRST_BACKOFF_S: Final = 0.5
+WAITING_FROM: Final = 5
+"""So many Transient failures with no answer between, and the lane's detail says that it waits."""
+
+__all__ = ["LaneCaller", "LaneDown", "Outcome"]
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Tries:
+    """What one request went through: failures, those it may be blamed for, and how many calls
+    of the lane had succeeded at the last of these."""
+
+    failures: int = 0
+    blamed: int = 0
+    successes: int = -1
+
+
+class LaneCaller:
+    """Calls one engine for one lane. `on_change` is called when `health` or `detail` changes."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        concurrency: int,
+        permits: SharedLimit | None = None,
+        on_change: Callable[[], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        random: Callable[[], float] = _random.random,
+    ) -> None:
+        self.engine = engine
+        self._slots = Slots(concurrency)
+        self._permits = permits
+        self._on_change = on_change or (lambda: None)
+        self._clock = clock
+        self._sleep = sleep
+        self._random = random
+        self._problem: LaneProblem | None = None
+        self._probing = False
+        self._streak = Streak()
+        self._successes = 0
+        self._misses = 0
+        self._last_miss = ""
+        self._paused_until = 0.0
+        self._resting: set[asyncio.Future[None]] = set()
+
+    @property
+    def busy(self) -> int:
+        """Calls in flight."""
+        return self._slots.busy
+
+    @property
+    def concurrency(self) -> int:
+        """The most calls in flight."""
+        return self._slots.most
+
+    @property
+    def problem(self) -> LaneProblem | None:
+        """Why the lane is down; None while it is not."""
+        return self._problem
+
+    @property
+    def health(self) -> LaneHealth:
+        """`unusable` while the lane is down, `probing` during `open`, else `ready`."""
+        if self._problem is not None:
+            return "unusable"
+        return "probing" if self._probing else "ready"
+
+    @property
+    def detail(self) -> str:
+        """Why the lane is down, or waits; empty if all is well."""
+        if self._problem is not None:
+            return self._problem.detail
+        if self._paused_until > self._clock():
+            return f"waiting as the server asks: {self._last_miss}"
+        if self._misses >= (1 if self._probing else WAITING_FROM):
+            return f"waiting: {self._misses} failures in succession, the last: {self._last_miss}"
+        return ""
+
+    async def open(self, params: Params) -> LaneProblem | None:
+        """Probe the engine, and open the lane, also one that was down. What is Transient is
+        waited out. The problem, if there is one."""
+        self._probing, self._problem = True, None
+        self._on_change()
+        tries = _Tries()
+        try:
+            while (wait := await self._probe(params, tries)) is not None:
+                await self._rest(wait)
+        finally:
+            self._probing = False
+        if self._problem is None:
+            self.clear()
+        return self._problem
+
+    def clear(self) -> None:
+        """Forget all trouble and take calls again, at the full rate."""
+        self._problem = None
+        self._misses, self._paused_until = 0, 0.0
+        self._streak.end()
+        self._slots.limit = float(self._slots.most)
+        self._wake()
+        self._on_change()
+
+    async def call(self, request: ChatRequest) -> Outcome:
+        """The request's outcome, however long that takes. Raises LaneDown while the lane is."""
+        tries: _Tries | None = None
+        while True:
+            if not self._enter_at_once():
+                await self._enter()
+            started = self._clock()
+            try:
+                completion = await self.engine.complete(request)
+            except Transient as error:
+                tries = tries or _Tries()
+                wait = self._missed(error, tries, started)
+            except Rejected as error:
+                return self._rejected(error, started)
+            except Unusable as error:
+                raise self._go_down(UNUSABLE, error.detail) from error
+            except Exception as error:  # noqa: BLE001 - a plugin that breaks its promise
+                return self._broke(error, started)
+            else:
+                return self._succeeded(completion, started)
+            finally:
+                self._leave()
+            if tries.blamed >= PATIENCE:
+                return self._no_answer(started)
+            await self._rest(wait)
+
+    def _enter_at_once(self) -> bool:
+        if self._problem is not None or self._paused_until or not self._slots.take():
+            return False
+        if self._permits is None or self._permits.take():
+            return True
+        self._slots.release()
+        return False
+
+    async def _enter(self) -> None:
+        """Wait for a slot and a permit, and until the lane is not held back."""
+        while True:
+            if self._problem is not None:
+                raise LaneDown(self._problem)
+            if self._paused_until and (wait := self._paused_until - self._clock()) > 0:
+                await self._rest(wait * (1.0 + 0.1 * self._random()))
+                continue
+            self._paused_until = 0.0
+            if not self._slots.take() and not await self._slots.wait():
+                continue
+            await self._permitted()
+            if self._problem is None and not self._paused_until:
+                return
+            self._leave()
+
+    async def _permitted(self) -> None:
+        if self._permits is None or self._permits.take():
+            return
+        try:
+            await self._permits.acquire()
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def _leave(self) -> None:
+        if self._permits is not None:
+            self._permits.release()
+        self._slots.release()
+
+    def _succeeded(self, completion: Completion, started: float) -> Outcome:
+        self._successes += 1
+        self._streak.end()
+        self._answered()
+        self._slots.grow()
+        text, model = clean(completion.text), clean(completion.model)
+        if text is not completion.text or model is not completion.model:
+            completion = replace(completion, text=text, model=model)
+        return Outcome(completion, None, self._ms(started), completion.usage, model, text)
+
+    def _rejected(self, error: Rejected, started: float) -> Outcome:
+        self._answered()
+        detail = clean(error.detail)
+        if self._problem is None and self._streak.add(error.reason, detail):
+            self._go_down(STREAK, f"{LONGEST} calls in succession failed alike, the last: {detail}")
+        if self._problem is not None:
+            raise LaneDown(self._problem) from error
+        failure = Failure(reason=error.reason, detail=detail)
+        ms = self._ms(started)
+        return Outcome(None, failure, ms, error.usage, clean(error.model), clean(error.raw))
+
+    def _broke(self, error: Exception, started: float) -> Outcome:
+        """An engine may raise its three failures only. What else it raises is its own bug, which
+        must not take the worker along."""
+        _log.error("the engine failed in its own code", exc_info=error)
+        return self._rejected(
+            Rejected(REJECTED, one_line(f"a bug in the engine: {error!r}")), started
+        )
+
+    def _no_answer(self, started: float) -> Outcome:
+        detail = f"{PATIENCE} times, while other calls succeeded: {self._last_miss}"
+        failure = Failure(reason=NO_ANSWER, detail=detail)
+        return Outcome(None, failure, self._ms(started), Usage(), "", "")
+
+    def _missed(self, error: Transient, tries: _Tries, started: float) -> float:
+        """Note a Transient failure; seconds for this request to rest."""
+        tries.failures += 1
+        if error.rate_limited:
+            self._slots.cut(started, self._clock())
+        elif self._successes > tries.successes:
+            tries.blamed, tries.successes = tries.blamed + 1, self._successes
+        self._misses, self._last_miss = self._misses + 1, clean(error.detail)
+        wait = error.retry_after.total_seconds() if error.retry_after else 0.0
+        if wait and error.rate_limited:
+            self._paused_until = max(self._paused_until, self._clock() + wait)
+        if wait or self._probing or self._misses == WAITING_FROM:
+            self._on_change()
+        return wait or self._backoff(tries.failures)
+
+    def _backoff(self, failures: int) -> float:
+        """Exponential, with full jitter."""
+        most = FIRST_BACKOFF_S * 2.0 ** min(failures - 1, 16)
+        return self._random() * min(most, LONGEST_BACKOFF_S)
+
+    def _answered(self) -> None:
+        """The server works: forget what was missed."""
+        if self._misses:
+            waited, self._misses = self._misses >= WAITING_FROM, 0
+            if waited:
+                self._on_change()
+
+    def _go_down(self, reason: str, detail: str) -> LaneDown:
+        """Pause the lane, unless it is down already; what to raise."""
+        if self._problem is None:
+            self._problem = LaneProblem(reason=reason, detail=clean(detail))
+            _log.error("lane paused: %s", self._problem.detail)
+            self._wake()
+            self._on_change()
+        return LaneDown(self._problem)
+
+    async def _probe(self, params: Params, tries: _Tries) -> float | None:
+        """Probe once; seconds until the next try, None if there is none to be."""
+        try:
+            await self.engine.probe(params)
+        except Transient as error:
+            return self._missed(error, tries, self._clock())
+        except EngineError as error:
+            self._go_down(UNUSABLE, error.detail)
+        return None
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep; but no longer than until the lane goes down or is cleared."""
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        asleep = asyncio.ensure_future(self._sleep(seconds))
+        self._resting.add(woken)
+        try:
+            await asyncio.wait((woken, asleep), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._resting.discard(woken)
+            asleep.cancel()
+
+    def _wake(self) -> None:
+        for woken in self._resting:
+            if not woken.done():
+                woken.set_result(None)
+        self._slots.send_away()
+
+    def _ms(self, started: float) -> int:
+        return max(0, round((self._clock() - started) * 1000))

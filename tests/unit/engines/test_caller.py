@@ -1,0 +1,452 @@
+"""The call layer: what waits, what fails, what takes a lane down."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
+from typing import ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefmill.contracts.chat import Message, Params, Usage
+from prefmill.contracts.reasons import EMPTY, NO_ANSWER, REJECTED, STREAK, UNUSABLE
+from prefmill.engines.caller import LaneCaller, LaneDown, Outcome
+from prefmill.engines.slots import Slots
+from prefmill.plugins.engine import ChatRequest, Completion, EngineOptions
+from prefmill.plugins.errors import EngineError, Rejected, Transient, Unusable
+
+PAID = Usage(input_tokens=4, output_tokens=2)
+DONE = Completion(text="ok", finish_reason="stop", model="m-1", usage=PAID)
+Script = Callable[[int], Awaitable[Completion]]
+
+
+class Played:
+    """An engine that plays a script: request seed → completion or failure."""
+
+    Options: ClassVar[type[EngineOptions]] = EngineOptions
+    paid = False
+
+    def __init__(self, script: Script, probes: Iterator[EngineError | None] | None = None) -> None:
+        self.script = script
+        self.probes = probes or iter(())
+        self.calls = 0
+        self.at_once = 0
+        self.most_at_once = 0
+
+    def missing(self) -> str | None:
+        return None
+
+    async def start(self) -> None:
+        pass
+
+    async def stop(self) -> None:
+        pass
+
+    async def probe(self, params: Params) -> None:
+        error = next(self.probes, None)
+        if error is not None:
+            raise error
+
+    async def complete(self, request: ChatRequest) -> Completion:
+        self.calls += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            return await self.script(request.seed)
+        finally:
+            self.at_once -= 1
+
+
+class Clock:
+    """Time that passes only when somebody sleeps, one at a time."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+def lane(engine: Played, clock: Clock | None = None, **options: object) -> LaneCaller:
+    clock = clock or Clock()
+    defaults = {"concurrency": 4, "clock": clock, "sleep": clock.sleep, "random": lambda: 1.0}
+    return LaneCaller(engine, **(defaults | options))  # type: ignore[arg-type]
+
+
+def ask(seed: int = 0) -> ChatRequest:
+    return ChatRequest((Message(role="user", content="Hi"),), Params(), seed)
+
+
+def playing(*steps: Completion | EngineError) -> Script:
+    """Each call takes the next step; the last one stays."""
+    left = list(steps)
+
+    async def play(_: int) -> Completion:
+        step = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(step, Completion):
+            return step
+        raise step
+
+    return play
+
+
+async def test_a_completion_is_an_outcome_with_its_latency() -> None:
+    clock = Clock()
+
+    async def slow(_: int) -> Completion:
+        clock.now += 0.25
+        return DONE
+
+    outcome = await lane(Played(slow), clock).call(ask())
+    assert outcome == Outcome(DONE, None, 250, PAID, "m-1", "ok")
+
+
+async def test_what_cannot_be_stored_is_replaced_here() -> None:
+    odd = Completion(text="a\0b\ud800", finish_reason="stop", model="m\0", usage=PAID)
+    empty = Rejected(EMPTY, "no\0thing", usage=PAID, model="m-1", raw="\udc00")
+    caller = lane(Played(playing(odd, empty)))
+    outcome = await caller.call(ask())
+    assert outcome.completion is not None
+    assert (outcome.completion.text, outcome.raw, outcome.model) == (
+        "a\ufffdb\ufffd", "a\ufffdb\ufffd", "m\ufffd")  # fmt: skip
+    failed = await caller.call(ask())
+    assert failed.failure is not None
+    assert (failed.failure.detail, failed.raw) == ("no\ufffdthing", "\ufffd")
+
+
+async def test_a_rejection_is_a_failure_with_what_was_paid_and_is_not_tried_again() -> None:
+    engine = Played(playing(Rejected(EMPTY, "nothing", usage=PAID, model="m-1", raw=" ")))
+    outcome = await lane(engine).call(ask())
+    assert outcome.completion is None
+    assert outcome.failure is not None
+    assert (outcome.failure.reason, outcome.usage, outcome.model, outcome.raw) == (
+        EMPTY, PAID, "m-1", " ")  # fmt: skip
+    assert engine.calls == 1
+
+
+async def test_what_is_transient_is_waited_out_however_often() -> None:
+    clock = Clock()
+    engine = Played(playing(*[Transient("lost")] * 60, DONE))
+    assert (await lane(engine, clock).call(ask())).completion == DONE
+    assert engine.calls == 61
+    assert clock.slept[:8] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert max(clock.slept) == 30
+
+
+async def test_a_wait_that_the_server_names_is_kept() -> None:
+    clock = Clock()
+    busy = Transient("busy", timedelta(seconds=7))
+    await lane(Played(playing(busy, DONE)), clock).call(ask())
+    assert clock.slept == [7]
+
+
+@given(st.integers(0, 2000), st.floats(0, 1, exclude_max=True))
+def test_a_backoff_is_never_longer_than_half_a_minute(failures: int, chance: float) -> None:
+    caller = LaneCaller(Played(playing(DONE)), concurrency=1, random=lambda: chance)
+    assert 0 <= caller._backoff(failures + 1) <= 30  # noqa: SLF001
+
+
+async def test_a_429_with_a_wait_holds_back_all_new_calls_of_the_lane() -> None:
+    clock = Clock()
+    started: list[tuple[int, float]] = []
+
+    async def limited(seed: int) -> Completion:
+        started.append((seed, clock.now))
+        if len(started) == 1:
+            raise Transient("429", timedelta(seconds=20), rate_limited=True)
+        return DONE
+
+    caller = lane(Played(limited), clock, concurrency=1)
+    first = asyncio.create_task(caller.call(ask(1)))
+    others = [asyncio.create_task(caller.call(ask(seed))) for seed in (2, 3)]
+    await asyncio.gather(first, *others)
+    assert started[0] == (1, 100.0)
+    assert len(started) == 4
+    assert all(when >= 120.0 for _, when in started[1:])
+
+
+async def test_a_lane_that_is_told_to_wait_says_so_and_recovers() -> None:
+    clock, seen = Clock(), list[str]()
+    gate = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        await gate.wait()
+        clock.now += seconds
+
+    engine = Played(playing(Transient("429 slow", timedelta(seconds=9), rate_limited=True), DONE))
+    caller = lane(engine, clock, sleep=sleep, on_change=lambda: seen.append(caller.detail))
+    call = asyncio.create_task(caller.call(ask()))
+    while not seen:
+        await asyncio.sleep(0)
+    assert seen == ["waiting as the server asks: 429 slow"]
+    assert caller.health == "ready"
+    assert caller.busy == 0
+    gate.set()
+    await call
+    assert caller.detail == ""
+
+
+async def test_a_server_that_is_full_is_sent_fewer_calls_at_once_until_it_recovers() -> None:
+    clock = Clock()
+    full = True
+
+    async def crowded(_: int) -> Completion:
+        await asyncio.sleep(0)
+        if full and engine.at_once > 2:
+            raise Transient("429", rate_limited=True)
+        return DONE
+
+    engine = Played(crowded)
+    caller = lane(engine, clock, concurrency=16)
+    await asyncio.gather(*(caller.call(ask(seed)) for seed in range(200)))
+    assert engine.most_at_once == 16
+    engine.most_at_once = 0
+    await asyncio.gather(*(caller.call(ask(seed)) for seed in range(30)))
+    assert engine.most_at_once < 8
+    full = False
+    await asyncio.gather(*(caller.call(ask(seed)) for seed in range(400)))
+    assert engine.most_at_once == 16
+
+
+async def test_a_request_that_fails_while_others_succeed_is_itself_at_fault() -> None:
+    clock = Clock()
+
+    async def poison(seed: int) -> Completion:
+        if seed == 13:
+            raise Transient("time-out")
+        return DONE
+
+    engine = Played(poison)
+
+    async def others_meanwhile(seconds: float) -> None:
+        clock.now += seconds
+        await caller.call(ask(1))
+
+    caller = lane(engine, clock, sleep=others_meanwhile)
+    outcome = await caller.call(ask(13))
+    assert outcome.failure is not None
+    assert outcome.failure.reason == NO_ANSWER
+    assert "5 times, while other calls succeeded: time-out" in outcome.failure.detail
+    assert engine.calls == 5 + 4
+
+
+async def test_nobody_is_at_fault_while_no_other_call_succeeds() -> None:
+    engine = Played(playing(*[Transient("500")] * 40, DONE))
+    assert (await lane(engine).call(ask())).completion == DONE
+
+
+async def test_a_rate_limit_is_never_a_requests_own_fault() -> None:
+    clock, limited = Clock(), 0
+
+    async def script(seed: int) -> Completion:
+        nonlocal limited
+        if seed == 13 and limited < 30:
+            limited += 1
+            raise Transient("429", rate_limited=True)
+        return DONE
+
+    engine = Played(script)
+
+    async def others_meanwhile(seconds: float) -> None:
+        clock.now += seconds
+        await caller.call(ask(1))
+
+    caller = lane(engine, clock, sleep=others_meanwhile)
+    assert (await caller.call(ask(13))).completion == DONE
+
+
+async def test_an_unusable_engine_takes_the_lane_down_at_once_for_all_who_wait() -> None:
+    going = asyncio.Event()
+    changes: list[str] = []
+
+    async def wrong_key(_: int) -> Completion:
+        await going.wait()
+        raise Unusable("401: is the key right?")
+
+    engine = Played(wrong_key)
+    caller = lane(engine, concurrency=2, on_change=lambda: changes.append(caller.health))
+    calls = [asyncio.create_task(caller.call(ask(seed))) for seed in range(10)]
+    await asyncio.sleep(0)
+    going.set()
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(outcome, LaneDown) for outcome in outcomes)
+    assert engine.calls == 2
+    assert changes == ["unusable"]
+    assert caller.problem is not None
+    assert (caller.problem.reason, caller.detail) == (UNUSABLE, "401: is the key right?")
+    assert caller.busy == 0
+
+
+async def test_a_lane_that_goes_down_wakes_the_calls_that_rest() -> None:
+    async def script(seed: int) -> Completion:
+        raise Transient("lost") if seed == 0 else Unusable("gone")
+
+    async def forever(_: float) -> None:
+        await asyncio.Event().wait()
+
+    caller = lane(Played(script), sleep=forever)
+    resting = asyncio.create_task(caller.call(ask(0)))
+    await asyncio.sleep(0)
+    with pytest.raises(LaneDown):
+        await caller.call(ask(1))
+    with pytest.raises(LaneDown, match="gone"):
+        await resting
+
+
+async def test_twenty_alike_in_succession_take_the_lane_down_and_the_twentieth_is_not_counted() -> (
+    None
+):
+    errors = [Rejected(REJECTED, f"400 bad request number {n}") for n in range(20)]
+    caller = lane(Played(playing(*errors)))
+    failures = [(await caller.call(ask(n))).failure for n in range(19)]
+    assert all(failure is not None and failure.reason == REJECTED for failure in failures)
+    with pytest.raises(LaneDown) as caught:
+        await caller.call(ask(19))
+    assert caught.value.problem.reason == STREAK
+    assert "20 calls in succession failed alike, the last: 400 bad" in caught.value.problem.detail
+    with pytest.raises(LaneDown):
+        await caller.call(ask(20))
+
+
+async def test_a_success_between_keeps_the_lane_up() -> None:
+    async def mostly(seed: int) -> Completion:
+        if seed % 20:
+            raise Rejected(REJECTED, "400 bad")
+        return DONE
+
+    caller = lane(Played(mostly))
+    for seed in range(100):
+        await caller.call(ask(seed))
+    assert caller.health == "ready"
+
+
+async def test_a_success_that_comes_in_when_the_lane_is_down_is_not_thrown_away() -> None:
+    late = asyncio.Event()
+
+    async def script(seed: int) -> Completion:
+        if seed == 0:
+            await late.wait()
+            return DONE
+        raise Unusable("gone")
+
+    caller = lane(Played(script))
+    paid = asyncio.create_task(caller.call(ask(0)))
+    await asyncio.sleep(0)
+    with pytest.raises(LaneDown):
+        await caller.call(ask(1))
+    late.set()
+    assert (await paid).completion == DONE
+    assert caller.health == "unusable"
+
+
+async def test_a_cleared_lane_takes_calls_again_at_the_full_rate() -> None:
+    caller = lane(Played(playing(Transient("429", rate_limited=True), Unusable("gone"), DONE)))
+    with pytest.raises(LaneDown):
+        await caller.call(ask())
+    caller.clear()
+    assert (caller.health, caller.detail, caller.problem) == ("ready", "", None)
+    assert (await caller.call(ask())).completion == DONE
+
+
+async def test_a_lane_opens_when_its_probe_passes_however_long_that_takes() -> None:
+    seen: list[tuple[str, str]] = []
+    engine = Played(playing(DONE), iter([Transient("cannot connect"), Transient("cannot connect")]))
+    caller = lane(engine, on_change=lambda: seen.append((caller.health, caller.detail)))
+    assert await caller.open(Params()) is None
+    assert seen[0] == ("probing", "")
+    assert ("probing", "waiting: 1 failures in succession, the last: cannot connect") in seen
+    assert seen[-1] == ("ready", "")
+
+
+@pytest.mark.parametrize("error", [Unusable("401 wrong key"), Rejected(REJECTED, "401 wrong key")])
+async def test_a_lane_whose_probe_fails_is_down_until_it_is_opened_again(
+    error: EngineError,
+) -> None:
+    caller = lane(Played(playing(DONE), iter([error])))
+    problem = await caller.open(Params())
+    assert problem is not None
+    assert (problem.reason, problem.detail) == (UNUSABLE, "401 wrong key")
+    assert caller.health == "unusable"
+    assert await caller.open(Params()) is None
+    assert (await caller.call(ask())).completion == DONE
+
+
+async def test_a_lane_without_an_answer_says_how_long_it_has_been_waiting() -> None:
+    details: list[str] = []
+    engine = Played(playing(*[Transient("h: time-out")] * 20, DONE))
+    caller = lane(engine, on_change=lambda: details.append(caller.detail))
+    await caller.call(ask())
+    assert details == ["waiting: 5 failures in succession, the last: h: time-out", ""]
+
+
+async def test_no_more_calls_are_in_flight_than_the_lane_may_have() -> None:
+    async def slow(_: int) -> Completion:
+        await asyncio.sleep(0)
+        return DONE
+
+    engine = Played(slow)
+    caller = lane(engine, concurrency=5)
+    await asyncio.gather(*(caller.call(ask(seed)) for seed in range(100)))
+    assert engine.most_at_once == 5
+    assert caller.busy == 0
+
+
+async def test_a_cancelled_call_gives_its_slot_back_wherever_it_is() -> None:
+    async def hang(_: int) -> Completion:
+        await asyncio.Event().wait()
+        return DONE
+
+    engine = Played(hang)
+    caller = lane(engine, concurrency=2)
+    calls = [asyncio.create_task(caller.call(ask(seed))) for seed in range(6)]
+    await asyncio.sleep(0)
+    assert caller.busy == 2
+    for call in (calls[5], calls[0], calls[2], calls[1], calls[3], calls[4]):
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert caller.busy == 0
+    engine.script = playing(DONE)
+    assert (await caller.call(ask())).completion == DONE
+
+
+async def test_a_bug_in_an_engine_fails_the_request_and_not_the_worker() -> None:
+    async def broken(_: int) -> Completion:
+        return {}["missing"]
+
+    outcome = await lane(Played(broken)).call(ask())
+    assert outcome.failure is not None
+    assert outcome.failure.reason == REJECTED
+    assert "a bug in the engine: KeyError('missing')" in outcome.failure.detail
+
+
+@given(st.lists(st.sampled_from(["take", "release", "cut", "grow"]), max_size=60))
+def test_slots_are_never_more_than_the_most_nor_less_than_one(steps: list[str]) -> None:
+    slots, taken = Slots(8), 0
+    for now, step in enumerate(steps):
+        if step == "take":
+            taken += slots.take()
+        elif step == "release" and taken:
+            slots.release()
+            taken -= 1
+        elif step == "cut":
+            slots.cut(now - 0.5, now)
+        elif step == "grow":
+            slots.grow()
+        assert slots.busy == taken <= 8
+        assert 1 <= slots.limit <= 8
+
+
+def test_calls_that_failed_together_halve_the_limit_once() -> None:
+    slots = Slots(16)
+    for _ in range(10):
+        slots.cut(started=1.0, now=2.0)
+    assert slots.limit == 8
+    slots.cut(started=2.5, now=3.0)
+    assert slots.limit == 4
