@@ -1,0 +1,191 @@
+"""What a recipe would call, in about how many tokens, for about how much. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from prefmill.contracts.api import RunPlan, SlotPlan
+from prefmill.contracts.rows import Prompt
+from prefmill.contracts.work import JudgeRow
+from prefmill.coordinator.domain.prices import VARIABLE, context_of, price_of
+from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel
+
+CHARS_PER_TOKEN: Final = 4
+TOKENS_PER_MESSAGE: Final = 4
+USUAL_ANSWER: Final = 400
+"""Tokens of an answer, as a judge will read it, where nothing limits it further."""
+UNLIMITED_ANSWER: Final = 1024
+"""Tokens an answer may have at most where no `max_tokens` is given."""
+SAMPLE: Final = 2_000
+COUNTED: Final = 100_000
+
+
+@dataclass
+class _Sum:
+    """Calls of one model or judge over the sampled rows, and the longest single call."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    longest: int = 0
+    texts: int = 0
+
+    def add(self, calls: int, input_tokens: int, output_tokens: int, texts: int = 0) -> None:
+        self.calls += calls
+        self.input_tokens += calls * input_tokens
+        self.output_tokens += calls * output_tokens
+        self.longest = max(self.longest, input_tokens + output_tokens)
+        self.texts = max(self.texts, texts)
+
+
+@dataclass
+class _Sample:
+    """What was seen of the source."""
+
+    rows: int = 0
+    failed: int = 0
+    sums: dict[tuple[str, str], _Sum] = field(default_factory=dict)
+
+
+def estimate(resolved: Resolved, prompts: Iterable[Prompt], *, sample: int = SAMPLE) -> RunPlan:
+    """The plan of a recipe from its prompts: all of the first `sample`; the rest are counted if
+    the source does not know its size, and taken to be alike. Four characters make a token.
+
+    Answers are counted at their `max_tokens`, so a cost is an upper bound as far as they go.
+    """
+    stream = iter(prompts)
+    seen = _look(resolved, islice(stream, sample))
+    rows = _rows(resolved, seen.rows, stream, sample)
+    scale = (rows or max(seen.rows, COUNTED)) / seen.rows if seen.rows else 0.0
+    slots = [
+        _slot(resolved, model, seen.sums[model.kind, model.alias], scale)
+        for model in (*resolved.models, *resolved.judges)
+    ]
+    return RunPlan(rows=rows, slots=tuple(slots), problems=tuple(_problems(resolved, rows, seen)))
+
+
+def tokens_in(text: str) -> int:
+    """About how many tokens a text has."""
+    return -(-len(text) // CHARS_PER_TOKEN)
+
+
+def _rows(resolved: Resolved, seen: int, rest: Iterator[Prompt], sample: int) -> int | None:
+    if seen < sample:
+        return seen
+    size = resolved.source.size()
+    if size is not None:
+        return size
+    counted = seen + sum(1 for _ in islice(rest, COUNTED - seen))
+    return counted if counted < COUNTED else None
+
+
+def _look(resolved: Resolved, prompts: Iterable[Prompt]) -> _Sample:
+    seen = _Sample()
+    for model in (*resolved.models, *resolved.judges):
+        seen.sums[model.kind, model.alias] = _Sum()
+    asked = _question_tokens(resolved)
+    for position, prompt in enumerate(prompts):
+        seen.rows += 1
+        if prompt.failure:
+            seen.failed += 1
+            continue
+        texts = _answers(resolved, seen, position, prompt)
+        if len(texts) >= resolved.least_generations:
+            _verdicts(resolved, seen, prompt, texts, asked)
+    return seen
+
+
+def _answers(resolved: Resolved, seen: _Sample, position: int, prompt: Prompt) -> list[int]:
+    """Adds a row's answers; gives the tokens of each text that will be judged."""
+    if prompt.responses:
+        return [tokens_in(given.text) for given in prompt.responses if given.text]
+    if resolved.sampler is None:
+        return []
+    read = sum(tokens_in(m.content) + TOKENS_PER_MESSAGE for m in prompt.messages)
+    if prompt.messages[0].role != "system" and resolved.recipe.generate.system:
+        read += tokens_in(resolved.recipe.generate.system) + TOKENS_PER_MESSAGE
+    by_alias = {model.alias: model for model in resolved.models}
+    drawn = [by_alias[alias] for alias in resolved.sampler.draw(position)]
+    for model in drawn:
+        most = model.params.max_tokens or UNLIMITED_ANSWER
+        seen.sums["generate", model.alias].add(1, read, most)
+    return [min(USUAL_ANSWER, model.params.max_tokens or USUAL_ANSWER) for model in drawn]
+
+
+def _verdicts(
+    resolved: Resolved, seen: _Sample, prompt: Prompt, texts: Sequence[int], asked: int
+) -> None:
+    if resolved.rubric is None:
+        return
+    rubric = resolved.rubric.rubric
+    read = asked + sum(texts) + sum(tokens_in(m.content) for m in prompt.messages)
+    written = len(texts) * rubric.tokens_per_text
+    for judge in resolved.judges:
+        most = min(written, judge.params.max_tokens or written)
+        sums = seen.sums["judge", judge.alias]
+        sums.add(len(rubric.aspects), read, most, len(texts))
+
+
+def _question_tokens(resolved: Resolved) -> int:
+    """Tokens of what a judge is told besides prompt and texts, on average over the aspects."""
+    if resolved.rubric is None:
+        return 0
+    rubric = resolved.rubric.rubric
+    row = JudgeRow(row=0, instruction="", generations=("", ""), target="", cells=())
+    questions = [rubric.ask(row, aspect, (0, 1)).messages for aspect in rubric.aspects]
+    tokens = [tokens_in(m.content) + TOKENS_PER_MESSAGE for asked in questions for m in asked]
+    return sum(tokens) // max(1, len(questions))
+
+
+def _slot(resolved: Resolved, model: ResolvedModel, sums: _Sum, scale: float) -> SlotPlan:
+    price = price_of(model)
+    read, written = round(sums.input_tokens * scale), round(sums.output_tokens * scale)
+    cost = (read * price.input + written * price.output) / 1e6 if price else None
+    return SlotPlan(
+        kind=model.kind,
+        alias=model.alias,
+        model=model.model,
+        calls=round(sums.calls * scale),
+        stored=0,
+        input_tokens=read,
+        output_tokens=written,
+        cost_usd=cost,
+        paid=model.engine.paid,
+        warnings=tuple(_warnings(resolved, model, sums)),
+    )
+
+
+def _warnings(resolved: Resolved, model: ResolvedModel, sums: _Sum) -> Iterator[str]:
+    if price_of(model) is None:
+        yield (
+            f"no price is known for {model.model}: its cost is not counted; give it a "
+            f"`price: {{input: …, output: …}}`, or a table with {VARIABLE}"
+        )
+    context = context_of(model)
+    if context and sums.longest > context:
+        yield (
+            f"the longest call has about {sums.longest:,} tokens, the context of {model.model} "
+            f"is {context:,}; such rows will fail"
+        )
+    if model.kind == "judge" and resolved.rubric and model.params.max_tokens:
+        need = sums.texts * resolved.rubric.rubric.tokens_per_text
+        if model.params.max_tokens < need:
+            yield (
+                f"max_tokens {model.params.max_tokens} may be too few: a verdict on "
+                f"{sums.texts} texts takes about {need} tokens; raise judge.params.max_tokens"
+            )
+
+
+def _problems(resolved: Resolved, rows: int | None, seen: _Sample) -> Iterator[str]:
+    if rows == 0:
+        yield "source: it is empty; there is nothing to do"
+    elif seen.failed == seen.rows:
+        yield f"source: none of the first {seen.rows} rows can be used; see --rows and `columns`"
+    elif not resolved.models and not any(sums.calls for sums in seen.sums.values()):
+        yield "models: nobody answers, and the rows hold no `responses`; name models"
+    for model in (*resolved.models, *resolved.judges):
+        missing = model.engine.missing()
+        if missing:
+            kind = "models" if model.kind == "generate" else "judges"
+            yield f"{kind}.{model.alias}: {missing}"
