@@ -1,0 +1,175 @@
+"""The dataset card: what the data is, how it came to be, and what was left out."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from prefmill.contracts.api import FormatOutcome
+from prefmill.contracts.recipe import Pairing
+from prefmill.sink.domain.summary import Summary, Sums, correlation
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What only the caller knows. `models` and `judges`: alias → model id. `recipe` is its text."""
+
+    name: str
+    version: str
+    models: Mapping[str, str]
+    judges: Mapping[str, str]
+    rubric: str
+    aspects: tuple[str, ...]
+    judges_pool: str
+    aspects_pool: str
+    quorum: int
+    pairing: Pairing
+    seed: int
+    cost_usd: float | None
+    recipe: str
+
+
+def card_of(
+    facts: CardFacts, opens: str, outcome: Mapping[str, FormatOutcome], summary: Summary
+) -> str:
+    """The README.md. `opens` is the config that opens where none is named. A config without a
+    record is counted, but not listed for loading: `datasets` opens no empty split."""
+    parts = (
+        _front(facts, opens, [name for name, sums in outcome.items() if sums.records]),
+        f"# {facts.name}\n\nPreference data made with prefmill {facts.version}.",
+        _outcomes(outcome),
+        _models(facts, summary["models"]),
+        _judges(facts, summary),
+        f"## How pairs were made\n\n{_pairing(facts)}",
+        f"## Cost\n\n{_cost(facts.cost_usd)}",
+        _again(facts, opens),
+    )
+    return "\n\n".join(part for part in parts if part)
+
+
+def _front(facts: CardFacts, opens: str, configs: list[str]) -> str:
+    lines = ["---", f"pretty_name: {json.dumps(facts.name)}", "tags:", "- preference", "- prefmill"]
+    lines += ["configs:"] if configs else []
+    for config in configs:
+        lines += [
+            f"- config_name: {json.dumps(config)}",
+            "  data_files:",
+            "  - split: train",
+            f"    path: {json.dumps(f'{config}/train-*.parquet')}",
+        ]
+        lines += ["  default: true"] if config == opens else []
+    return "\n".join([*lines, "---"])
+
+
+def _outcomes(outcome: Mapping[str, FormatOutcome]) -> str:
+    rows = [
+        (name, sums.prompts, sums.out, sums.ties, _reasons(sums.dropped), sums.records)
+        for name, sums in outcome.items()
+    ]
+    head = ("config", "prompts in", "out", "ties", "dropped", "records")
+    return "## What came out\n\nFor each config, prompts in = out + ties + dropped.\n\n" + _table(
+        head, rows
+    )
+
+
+def _reasons(dropped: Mapping[str, int]) -> str:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
+    return f"{sum(dropped.values())} ({reasons})" if reasons else "0"
+
+
+def _models(facts: CardFacts, sums: Mapping[str, Sums]) -> str:
+    rows = [_model(facts, alias, counts) for alias, counts in sorted(sums.items())]
+    head = ("model", "model id", "generations", "failed", "mean score")
+    return f"## Models\n\n{_table(head, rows)}" if rows else ""
+
+
+def _model(facts: CardFacts, alias: str, sums: Sums) -> tuple[str, ...]:
+    score = _ratio(sums.get("score"), sums.get("scored"))
+    whole = (_whole(sums, "generations"), _whole(sums, "failed"))
+    return (alias, facts.models.get(alias, ""), *whole, score)
+
+
+def _judges(facts: CardFacts, summary: Summary) -> str:
+    if not facts.judges:
+        return ""
+    rows = [_judge(alias, model, summary) for alias, model in facts.judges.items()]
+    head = ("judge", "model id", "verdicts", "lost", "rated", "not applicable", "unreadable")
+    text = (
+        f"## Judges\n\nRubric `{facts.rubric}` ({', '.join(facts.aspects)}); a prompt needs "
+        f"{facts.quorum} usable verdict(s) for each aspect. Pooled over aspects by "
+        f"`{facts.aspects_pool}`, then over judges by `{facts.judges_pool}`. Lost and unreadable "
+        f"ones are left out.\n\n{_table(head, rows)}"
+    )
+    return text + _agreement(summary["agreement"])
+
+
+def _judge(alias: str, model: str, summary: Summary) -> tuple[str, ...]:
+    counts = summary["judges"].get(alias, {})
+    kinds = ("verdicts", "lost", "rated", "not-applicable", "unreadable")
+    return (alias, model, *(_whole(counts, kind) for kind in kinds))
+
+
+def _agreement(agreement: Mapping[str, Sums]) -> str:
+    rows = [
+        (pair, _whole(sums, "n"), _ratio(sums["equal"], sums["n"]), _number(correlation(sums)))
+        for pair, sums in sorted(agreement.items())
+        if sums
+    ]
+    head = ("judges", "texts both rated", "same rating", "Pearson's r")
+    return f"\n\n{_table(head, rows)}" if rows else ""
+
+
+def _pairing(facts: CardFacts) -> str:
+    pairing = facts.pairing
+    seed = facts.seed if pairing.seed is None else pairing.seed
+    choices = {
+        "best-worst": "The best-scored generation against the worst.",
+        "best-random": f"The best-scored generation against a random lower one (seed {seed}).",
+        "all": "Every two generations with different scores.",
+    }
+    ties = {
+        "drop": "A prompt whose scores are all equal is a tie and makes no pair.",
+        "keep": "Where all scores are equal, the first generation counts as the better one.",
+    }
+    margin = f"Scores differ by {pairing.margin:g} at least. " if pairing.margin else ""
+    return (
+        f"{choices[pairing.choose]} {margin}{ties[pairing.ties]} Of equally good ones the first "
+        "is taken; identical texts make no pair. (Formats of single answers do not pair.)"
+    )
+
+
+def _cost(cost_usd: float | None) -> str:
+    return "Unknown: no price is known." if cost_usd is None else f"{cost_usd:.2f} US dollars."
+
+
+def _again(facts: CardFacts, opens: str) -> str:
+    longest = max((len(run) for run in re.findall(r"`+", facts.recipe)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return (
+        "## How to reproduce\n\nSave the recipe as `recipe.yaml` and run "
+        "`prefmill run recipe.yaml`. `run.json` holds versions, seeds and hashes, "
+        "`failures.jsonl` every lost cell.\n\n"
+        f"{fence}yaml\n{facts.recipe.rstrip()}\n{fence}\n\n"
+        + (f'```python\ndatasets.load_dataset("DIRECTORY", "{opens}")\n```\n' if opens else "")
+    )
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _whole(sums: Mapping[str, float], key: str) -> str:
+    return str(int(sums.get(key, 0)))
+
+
+def _ratio(part: float | None, whole: float | None) -> str:
+    return _number((part or 0) / whole if whole else None)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -1,0 +1,91 @@
+"""The columns that several formats share: their Arrow types, and their values."""
+
+from typing import Any, Final
+
+import pyarrow as pa
+from pydantic_core import to_json
+
+from prefmill.contracts.base import Strict
+from prefmill.contracts.chat import Message
+from prefmill.contracts.reasons import NOT_FINISHED
+from prefmill.contracts.rows import Generation, Prompt
+from prefmill.plugins.format import ScoredRow, Written
+
+Record = dict[str, Any]
+"""One row of a dataset: column → value."""
+
+arrow: Any = pa
+"""pyarrow ships no types; this is the one place where it enters the formats."""
+
+ArrowType = Any
+Schema = Any
+
+TEXT: Final[ArrowType] = arrow.string()
+SCORE: Final[ArrowType] = arrow.float64()
+INTEGER: Final[ArrowType] = arrow.int64()
+BOOLEAN: Final[ArrowType] = arrow.bool_()
+
+
+class NoOptions(Strict):
+    """A format without options."""
+
+
+def list_of(values: ArrowType) -> ArrowType:
+    """A column of lists."""
+    return arrow.list_(values)
+
+
+def struct_of(**fields: ArrowType) -> ArrowType:
+    """A column of records with these fields."""
+    return arrow.struct(list(fields.items()))
+
+
+def schema_of(**columns: ArrowType) -> Schema:
+    """The columns in order, between `id` and `metadata`."""
+    return arrow.schema([("id", TEXT), *columns.items(), ("metadata", TEXT)])
+
+
+TEXTS: Final[ArrowType] = list_of(TEXT)
+SCORES: Final[ArrowType] = list_of(SCORE)
+MESSAGES: Final[ArrowType] = list_of(struct_of(role=TEXT, content=TEXT))
+
+
+def metadata_of(prompt: Prompt) -> str:
+    """All other columns of the source, as JSON."""
+    return to_json(prompt.metadata).decode()
+
+
+def conversation(prompt: Prompt) -> list[Record]:
+    """The whole conversation as records; an empty system prompt is left out."""
+    return [
+        {"role": message.role, "content": message.content}
+        for message in prompt.messages
+        if message.content or message.role != "system"
+    ]
+
+
+def messages_of(messages: tuple[Message, ...]) -> list[Record]:
+    """The messages as they are."""
+    return [{"role": message.role, "content": message.content} for message in messages]
+
+
+def assistant(text: str | None) -> Record:
+    """An answer as a message."""
+    return {"role": "assistant", "content": text}
+
+
+def model_of(generation: Generation) -> str:
+    """The model id that answered; where none did, the recipe's alias."""
+    return generation.model_id or generation.model
+
+
+def unusable(scored: ScoredRow) -> str | None:
+    """Why the row has no place in any format: it could not be loaded, or is not finished."""
+    if scored.row.prompt.failure is not None:
+        return scored.row.prompt.failure.reason
+    return NOT_FINISHED if scored.row.open_cells else None
+
+
+def dropped(reason: str) -> Written:
+    """No records, and why."""
+    return Written((), "dropped", reason)

@@ -1,0 +1,109 @@
+"""`raw`: everything, one row a prompt. All other formats are views of it."""
+
+from typing import ClassVar, Final
+
+from prefmill.contracts.rows import Verdict
+from prefmill.plugins.format import FormatContext, ScoredRow, Written
+from prefmill.sink.formats.columns import (
+    INTEGER,
+    MESSAGES,
+    SCORES,
+    TEXT,
+    TEXTS,
+    ArrowType,
+    NoOptions,
+    Record,
+    Schema,
+    dropped,
+    list_of,
+    messages_of,
+    metadata_of,
+    model_of,
+    schema_of,
+    struct_of,
+    unusable,
+)
+
+VERDICT: Final[ArrowType] = struct_of(
+    judge=TEXT,
+    rubric=TEXT,
+    aspect=TEXT,
+    sample=INTEGER,
+    order=list_of(INTEGER),
+    ratings=SCORES,
+    rationales=TEXTS,
+    types=list_of(TEXTS),
+    rationales_for_ratings=TEXTS,
+    statuses=TEXTS,
+    raw=TEXT,
+)
+
+NO_READING: Final = (None, None, None, None, None)
+
+SCHEMA: Final[Schema] = schema_of(
+    instruction=TEXT,
+    messages=MESSAGES,
+    generations=TEXTS,
+    generation_models=TEXTS,
+    scores=SCORES,
+    verdicts=list_of(VERDICT),
+)
+
+
+class RawFormat:
+    """Rows that pairs cannot be made of are out as well: failed generations and verdicts stay,
+    as nulls with their status. Only what was not loaded or is not finished is dropped."""
+
+    Options: ClassVar = NoOptions
+    training: ClassVar = False
+
+    def __init__(self, options: NoOptions, context: FormatContext) -> None:
+        self.options = options
+        self.context = context
+
+    def configs(self) -> dict[str, Schema]:
+        """One: `raw`."""
+        return {"raw": SCHEMA}
+
+    def write(self, row: ScoredRow) -> dict[str, Written]:
+        """One record."""
+        reason = unusable(row)
+        return {"raw": dropped(reason) if reason else Written((record_of(row),), "out")}
+
+
+def record_of(scored: ScoredRow) -> Record:
+    """The record of one row."""
+    prompt, generations = scored.row.prompt, scored.row.generations
+    return {
+        "id": prompt.id,
+        "instruction": prompt.instruction,
+        "messages": messages_of(prompt.messages),
+        "generations": [generation.text for generation in generations],
+        "generation_models": [model_of(generation) for generation in generations],
+        "scores": scored.scores,
+        "verdicts": [_verdict(verdict, len(generations)) for verdict in scored.row.verdicts],
+        "metadata": metadata_of(prompt),
+    }
+
+
+def _verdict(verdict: Verdict, generations: int) -> Record:
+    """Every inner list in the order of the generations; nulls where a failed verdict has none."""
+    given = [
+        (r.rating, r.rationale, r.types, r.rationale_for_rating, r.status) for r in verdict.readings
+    ]
+    given += [NO_READING] * (generations - len(given))
+    columns = zip(*given, strict=True) if given else ((),) * len(NO_READING)
+    ratings, rationales, types, rationales_for_ratings, statuses = columns
+    return {
+        "judge": verdict.judge,
+        "rubric": verdict.rubric,
+        "aspect": verdict.aspect,
+        "sample": verdict.sample,
+        "order": verdict.order,
+        "ratings": ratings,
+        "rationales": rationales,
+        "types": types,
+        "rationales_for_ratings": rationales_for_ratings,
+        "statuses": statuses,
+        "raw": verdict.raw,
+    }

@@ -1,0 +1,279 @@
+"""The folder an export writes: shards, resuming, replacing, and what `datasets` makes of it."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+
+import pyarrow.parquet as pq
+import pytest
+
+from prefmill.contracts.recipe import Pairing
+from prefmill.plugins.errors import RecipeError
+from prefmill.sink.destinations.card import CardFacts
+from prefmill.sink.destinations.disk import DestinationError
+from prefmill.sink.destinations.files import FilesDestination, FilesOptions
+
+FACTS = CardFacts(
+    name="tiny",
+    version="0.1.0",
+    models={"model-0": "org/model-0", "model-1": "org/model-1", "model-2": "org/model-2"},
+    judges={"strict": "org/strict-judge", "kind": "org/kind-judge"},
+    rubric="ultrafeedback",
+    aspects=("honesty", "truthfulness"),
+    judges_pool="mean",
+    aspects_pool="mean",
+    quorum=1,
+    pairing=Pairing(),
+    seed=1,
+    cost_usd=0.5,
+    recipe="name: tiny\nnote: ```\n",
+)
+NAMES = ("raw", "preference", "trl", "kto", "sft", "distilabel")
+FAILURE = {"id": "row-8", "cell": None, "reason": "not-text", "detail": "eine Größe"}
+
+
+@pytest.fixture
+def opened(making, tmp_path):
+    def opened(names=NAMES, spec="one", folder=None, shard_rows=3):
+        context = making.context()
+        formats = [making.plugin("formats", name, context) for name in names]
+        options = FilesOptions(directory=folder or tmp_path / "out")
+        return FilesDestination(options).open(formats, shard_rows, spec)
+
+    return opened
+
+
+@pytest.fixture
+def rows(making):
+    return making.scored(making.all_kinds(), making.context())
+
+
+def export(writer, rows, failures=(FAILURE,)):
+    with writer:
+        for row in rows:
+            if row.row.position >= writer.next_position:
+                writer.add(row)
+        return writer.finish(FACTS, {"recipe": {"name": "tiny"}}, failures)
+
+
+def visible(folder):
+    """Path → bytes of everything but our own notes."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".prefmill-export" not in path.parts
+    }
+
+
+def test_what_is_written_opens_with_datasets(opened, rows, tmp_path):
+    import datasets
+
+    outcome = export(opened(["raw", "distilabel", "trl", "preference"]), rows)
+    folder, cache = str(tmp_path / "out"), str(tmp_path / "cache")
+    first = datasets.load_dataset(folder, split="train", cache_dir=cache)
+    assert first.column_names == ["id", "prompt", "chosen", "rejected", "metadata"]
+    for config, sums in outcome.items():
+        loaded = datasets.load_dataset(folder, config, split="train", cache_dir=cache)
+        assert len(loaded) == sums.records
+        shard = next((tmp_path / "out" / config).glob("*.parquet"))
+        assert loaded.column_names == pq.read_schema(shard).names
+
+
+def test_a_config_without_a_record_is_counted_but_does_not_spoil_the_others(opened, rows, tmp_path):
+    import datasets
+
+    outcome = export(opened(["trl", "raw"]), rows[5:6])
+    assert (outcome["trl"].prompts, outcome["trl"].records) == (1, 0)
+    loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert list(loaded["train"]["id"]) == ["row-5"]
+    assert "| trl | 1 | 0 | 0 |" in (tmp_path / "out/README.md").read_text()
+
+
+def test_an_export_without_any_record_still_says_why(opened, rows, tmp_path):
+    export(opened(["trl"]), rows[8:9])
+    assert "1 (1 not-text)" in (tmp_path / "out/README.md").read_text()
+
+
+def test_a_column_that_is_all_null_keeps_its_type(opened, making, tmp_path):
+    blank = making.scored([making.row(0, [None, None], [])], making.context())
+    export(opened(["raw"]), blank)
+    schema = pq.read_schema(tmp_path / "out/raw/train-00000.parquet")
+    assert str(schema.field("generations").type) == "list<element: string>"
+    assert str(schema.field("scores").type) == "list<element: double>"
+
+
+def test_prompts_in_are_out_and_ties_and_dropped(opened, rows):
+    for sums in export(opened(), rows).values():
+        assert sums.prompts == len(rows) == sums.out + sums.ties + sum(sums.dropped.values())
+
+
+def test_a_shard_holds_a_fixed_range_of_prompts(opened, rows, tmp_path):
+    export(opened(["raw"]), rows)
+    shards = sorted((tmp_path / "out/raw").iterdir())
+    ids = [pq.read_table(shard)["id"].to_pylist() for shard in shards]
+    assert ids == [["row-0", "row-1", "row-2"], ["row-3", "row-4", "row-5"], ["row-6"], ["row-9"]]
+
+
+def test_an_export_killed_between_shards_ends_with_the_same_bytes(opened, rows, tmp_path):
+    export(opened(folder=tmp_path / "undisturbed"), rows)
+    with opened() as killed:
+        for row in rows[:8]:
+            killed.add(row)
+    again = opened()
+    assert again.next_position == 6
+    assert again.rows == 6
+    export(again, rows)
+    assert visible(tmp_path / "out") == visible(tmp_path / "undisturbed")
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_an_export_killed_by_the_system_leaves_nothing_in_the_way(opened, rows, tmp_path):
+    export(opened(folder=tmp_path / "undisturbed"), rows)
+    child = os.fork()
+    if child == 0:
+        try:
+            writer = opened()
+            for row in rows[:8]:
+                writer.add(row)
+            os.kill(os.getpid(), signal.SIGKILL)
+        finally:
+            os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    export(opened(), rows)
+    assert visible(tmp_path / "out") == visible(tmp_path / "undisturbed")
+
+
+def test_a_shard_without_its_counts_is_written_again(opened, rows, tmp_path):
+    with opened() as killed:
+        for row in rows[:8]:
+            killed.add(row)
+    (tmp_path / "out/.prefmill-export/shards/00001.json").write_text("{")
+    with opened() as again:
+        assert again.next_position == 3
+
+
+def test_a_published_export_can_be_finished_again(opened, rows, tmp_path):
+    outcome = export(opened(), rows)
+    before = visible(tmp_path / "out")
+    again = opened()
+    assert again.next_position > rows[-1].row.position
+    assert export(again, rows) == outcome
+    assert visible(tmp_path / "out") == before
+
+
+def test_a_shard_that_somebody_removed_is_written_again(opened, rows, tmp_path):
+    export(opened(), rows)
+    before = visible(tmp_path / "out")
+    (tmp_path / "out/raw/train-00001.parquet").unlink()
+    export(opened(), rows)
+    assert visible(tmp_path / "out") == before
+
+
+def test_another_export_replaces_shards_and_configs_only_when_it_is_whole(opened, rows, tmp_path):
+    export(opened(), rows)
+    before = visible(tmp_path / "out")
+    with opened(["trl"], spec="two", shard_rows=100) as second:
+        for row in rows:
+            second.add(row)
+        second.close_shard()
+        assert visible(tmp_path / "out") == before
+        second.finish(FACTS, {}, [])
+    assert list(visible(tmp_path / "out")) == [
+        "README.md",
+        "failures.jsonl",
+        "run.json",
+        "trl/train-00000.parquet",
+    ]
+    assert not (tmp_path / "out/raw").exists()
+
+
+def test_a_publication_that_was_cut_short_is_completed(opened, rows, tmp_path):
+    export(opened(["trl"], folder=tmp_path / "undisturbed"), rows)
+    export(opened(), rows)
+    with opened(["trl"], spec="two") as cut:
+        for row in rows:
+            cut.add(row)
+        cut.close_shard()
+        staged = tmp_path / "out/.prefmill-export/staged"
+        shutil.move(staged / "trl/train-00000.parquet", tmp_path / "out/trl/train-00000.parquet")
+    export(opened(["trl"], spec="two"), rows)
+    assert visible(tmp_path / "out") == visible(tmp_path / "undisturbed")
+
+
+def test_a_folder_that_is_not_ours_is_refused(opened, rows, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/thesis.txt").write_text("years of work")
+    with pytest.raises(DestinationError, match="did not write: name another folder"):
+        opened()
+    assert (tmp_path / "out/thesis.txt").read_text() == "years of work"
+
+
+def test_a_folder_of_ours_keeps_what_somebody_put_beside_it(opened, rows, tmp_path):
+    export(opened(["raw"]), rows)
+    (tmp_path / "out/notes.txt").write_text("mine")
+    (tmp_path / "out/trl").mkdir()
+    with pytest.raises(DestinationError, match="trl was not written by prefmill"):
+        opened(["trl"], spec="two")
+    (tmp_path / "out/trl").rmdir()
+    export(opened(["trl"], spec="two"), rows)
+    assert (tmp_path / "out/notes.txt").read_text() == "mine"
+
+
+def test_a_file_in_place_of_the_folder_is_refused(opened, tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(DestinationError, match="is a file"):
+        opened()
+
+
+def test_two_exports_cannot_write_to_one_folder_at_once(opened, rows):
+    with opened(), pytest.raises(DestinationError, match="another export is writing"):
+        opened()
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_half_written(opened, rows, tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    writer = opened(["raw"])
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+        with pytest.raises(DestinationError, match=r"no space left for .*train-00000"):
+            export(writer, rows)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not [path for path in (tmp_path / "out").rglob("*train*") if path.is_file()]
+    export(opened(["raw"]), rows)
+
+
+def test_rows_out_of_order_are_refused(opened, rows):
+    with opened() as writer:
+        writer.add(rows[1])
+        with pytest.raises(ValueError, match="row 0 after row 1"):
+            writer.add(rows[0])
+
+
+def test_one_config_cannot_be_written_twice(opened):
+    with pytest.raises(RecipeError, match="two formats write the config 'kto'"):
+        opened(["kto", "kto"])
+
+
+def test_run_json_and_failures_hold_what_they_were_given(opened, rows, tmp_path):
+    outcome = export(opened(), rows)
+    manifest = json.loads((tmp_path / "out/run.json").read_text())
+    assert manifest["recipe"] == {"name": "tiny"}
+    assert manifest["outcome"]["kto"] == outcome["kto"].model_dump()
+    lines = (tmp_path / "out/failures.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [FAILURE]
+
+
+def test_the_card_states_pairs_outcomes_judges_and_cost(opened, rows, tmp_path):
+    export(opened(), rows)
+    card = (tmp_path / "out/README.md").read_text()
+    assert "The best-scored generation against the worst." in card
+    assert "| trl | 10 | 3 | 1 | 6 (1 identical-texts, 1 not-finished, 1 not-text, " in card
+    assert "| kind & strict |" in card
+    assert "0.50 US dollars" in card
+    assert "````yaml\nname: tiny\nnote: ```\n````" in card
+    assert card.count("default: true") == 1
