@@ -19,6 +19,7 @@ from prefmill.coordinator.streams import Streams
 from prefmill.ledger import planning
 from prefmill.ledger.database import Ledger, migrate
 from prefmill.ledger.notices import listen
+from prefmill.messaging.connection import jetstream_of
 from prefmill.messaging.service import nats_broker, serve
 from prefmill.messaging.topology import Topology
 from prefmill.messaging.work import purge_work, results_drained
@@ -69,7 +70,7 @@ def build(settings: CoordinatorSettings) -> FastStream:
         streams = Streams(nc, ledger, topology)
         await streams.bootstrap()
         if settings.reset_on_start:
-            await reset(ledger, nc.jetstream())
+            await reset(ledger, jetstream_of(nc))
         conductor = holder["conductor"] = Conductor(settings, ledger, nc, streams, fleet)
         token = settings.token.get_secret_value() if settings.token else None
         api = create_api(Actions(conductor), token)

@@ -20,6 +20,7 @@ from prefmill.coordinator.windows import Windows
 from prefmill.ledger import planning, rows, runs
 from prefmill.ledger.database import Ledger, retried
 from prefmill.ledger.planning import RowState, StoredBatch
+from prefmill.messaging.connection import jetstream_of
 from prefmill.messaging.work import epoch_of, publish_work
 
 log: Final = logging.getLogger("prefmill.coordinator")
@@ -147,7 +148,7 @@ async def _publish(
 ) -> None:
     if not ready:
         return
-    js = nc.jetstream()
+    js = jetstream_of(nc)
     try:
         epoch = await epoch_of(js, stream)
         acks = await asyncio.gather(

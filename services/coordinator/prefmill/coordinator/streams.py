@@ -15,6 +15,7 @@ from prefmill.coordinator.domain.plan import Plan
 from prefmill.ledger import planning
 from prefmill.ledger.database import Ledger
 from prefmill.ledger.planning import StoredBatch
+from prefmill.messaging.connection import jetstream_of
 from prefmill.messaging.topology import Topology, bootstrap, open_lane
 from prefmill.messaging.work import (
     delete_message,
@@ -38,14 +39,14 @@ class Streams:
 
     async def bootstrap(self) -> None:
         """Make what is missing of the streams; lanes are opened anew after it."""
-        await bootstrap(self._nc.jetstream(), self._topology)
+        await bootstrap(jetstream_of(self._nc), self._topology)
         self._opened.clear()
 
     async def open(self, lanes: Iterable[LaneSpec]) -> None:
         """Make the consumers of lanes not opened yet."""
         for lane in lanes:
             if lane.slug not in self._opened:
-                await open_lane(self._nc.jetstream(), lane.kind, lane.slug, self._topology)
+                await open_lane(jetstream_of(self._nc), lane.kind, lane.slug, self._topology)
                 self._opened.add(lane.slug)
 
     async def announce(self, lanes: Sequence[LaneSpec], clear: Sequence[str] = ()) -> None:
@@ -59,7 +60,7 @@ class Streams:
         for batch in batches:
             if batch.lane in lanes:
                 stream = str(WORK[lanes[batch.lane].kind].stream)
-                await delete_message(self._nc.jetstream(), stream, batch.sequence)
+                await delete_message(jetstream_of(self._nc), stream, batch.sequence)
         withdrawn = BatchesWithdrawn(batches=tuple(str(batch.id) for batch in batches))
         await self._nc.publish(WITHDRAWN.subject, withdrawn.model_dump_json().encode())
 
@@ -69,7 +70,7 @@ class Streams:
         for lane, spec in plan.lanes.items():
             stream = str(WORK[spec.kind].stream)
             try:
-                info = await self._nc.jetstream().consumer_info(stream, lane)
+                info = await jetstream_of(self._nc).consumer_info(stream, lane)
             except NotFoundError:
                 continue
             delivered = info.delivered.stream_seq if info.delivered else 0
@@ -85,7 +86,7 @@ class Streams:
         async with self._ledger.begin() as connection:
             published = await planning.published_batches(connection)
         still = {batch.id for batch in published} & self._suspects.keys()
-        lost = sorted(still) if still and await results_drained(self._nc.jetstream()) else []
+        lost = sorted(still) if still and await results_drained(jetstream_of(self._nc)) else []
         self._suspects = {b.id: b for b in await self._gone(published, lanes)}
         if not lost:
             return []
@@ -103,7 +104,7 @@ class Streams:
                 by_stream[str(WORK[spec.kind].stream)].append(batch)
         gone: list[StoredBatch] = []
         for stream, batches in by_stream.items():
-            epoch = await epoch_of(self._nc.jetstream(), stream)
+            epoch = await epoch_of(jetstream_of(self._nc), stream)
             gone += [batch for batch in batches if batch.epoch != epoch]
             here = {batch.sequence: batch for batch in batches if batch.epoch == epoch}
             gone += [here[seq] for seq in await missing_sequences(self._nc, stream, here)]

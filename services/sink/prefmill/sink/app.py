@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 
 from prefmill.ledger.database import Ledger, migrate
 from prefmill.ledger.exports import claim_export
+from prefmill.messaging.connection import jetstream_of
 from prefmill.messaging.pull import PullLoop
 from prefmill.messaging.service import nats_broker, serve
 from prefmill.messaging.topology import DEAD_STREAM, RESULTS_STREAM, SINK, Topology, bootstrap
@@ -41,7 +42,7 @@ def build(settings: SinkSettings) -> FastStream:
     async def start() -> None:
         nc = connection_of(broker)
         await patiently(lambda: migrate(ledger))
-        await bootstrap(nc.jetstream(), Topology(ack_wait_s=settings.ack_wait_s))
+        await bootstrap(jetstream_of(nc), Topology(ack_wait_s=settings.ack_wait_s))
 
         def pull(stream: str, handle: Any, linger: float) -> PullLoop:
             return PullLoop(
