@@ -1,0 +1,44 @@
+"""Before anything is spent: the plan is shown, and a person agrees to what costs money."""
+
+import sys
+
+import click
+
+from prefmill.cli.recipes.load import LoadedRecipe
+from prefmill.cli.recipes.problems import stop_for
+from prefmill.cli.show.plan import cost_of, paid_calls, plan_lines
+from prefmill.cli.stop import WRONG, Stop
+from prefmill.contracts.api import RunPlan
+from prefmill.plugins.errors import RecipeError
+
+
+def show_plan(plan: RunPlan, recipe: LoadedRecipe) -> None:
+    """Print the plan. Stop if something stands in its way: a missing key, an empty source."""
+    if plan.problems:
+        raise stop_for(recipe.placed(RecipeError(*plan.problems)))
+    if plan.slots and not any(slot.calls for slot in plan.slots):
+        click.echo("nothing is to be called: every answer and verdict is stored")
+        return
+    for line in plan_lines(plan):
+        click.echo(line)
+
+
+def agree(plan: RunPlan, recipe: LoadedRecipe, *, yes: bool) -> None:
+    """Ask before paid calls. Stop if nobody can be asked and there is no cost cap, or if the
+    answer is no."""
+    calls = paid_calls(plan)
+    if not calls or yes:
+        return
+    cap = recipe.recipe.limits.cost_usd
+    ask = f"{calls:,} calls of paid models, {cost_of(plan)}"
+    if not sys.stdin.isatty():
+        if cap is None:
+            raise Stop(
+                WRONG,
+                f"error: this makes {ask}, and nobody is there to ask: say --yes, or set a cap "
+                "with --set limits.cost_usd=…",
+            )
+        return
+    limit = f" (stops at ${cap:g})" if cap else ""
+    if not click.confirm(f"{ask}{limit}. Go on?"):
+        raise Stop(WRONG, "nothing was called")

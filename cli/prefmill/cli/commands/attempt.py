@@ -1,0 +1,82 @@
+"""`prefmill try`: one row through one model or judge, in this process, everything shown."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from prefmill.cli.recipes.problems import loaded, recipe_errors
+from prefmill.cli.stop import FAILED, WRONG, Stop
+from prefmill.contracts.rows import Prompt
+from prefmill.plugins.registry import nearest
+
+if TYPE_CHECKING:
+    from prefmill.cli.trial import Trial
+    from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel
+
+
+@click.command(name="try")
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--model", help="Alias of a model; the first if neither is named.")
+@click.option("--judge", help="Alias of a judge.")
+@click.option("--aspect", help="What is judged; the rubric's first if none.")
+@click.option("--row", type=click.IntRange(0), default=0, help="Which row, from 0.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Over the recipe's.")
+def attempt(
+    recipe: Path,
+    model: str | None,
+    judge: str | None,
+    aspect: str | None,
+    row: int,
+    settings: tuple[str, ...],
+) -> None:
+    """Send one row of RECIPE through one model or judge: prompt, raw answer, verdict, tokens, cost.
+
+    Without its key, the prompt alone is shown. No server is started, nothing is stored.
+    """
+    from prefmill.cli.trial import Trial
+    from prefmill.coordinator.domain.resolved import resolve
+
+    ready = loaded(recipe, settings)
+    with recipe_errors(ready):
+        resolved = resolve(ready.recipe)
+        prompt = _row(resolved, row)
+    trial = Trial(resolved, row, prompt, click.echo)
+    if not asyncio.run(_one(trial, resolved, model, judge, aspect)):
+        raise Stop(FAILED)
+
+
+async def _one(
+    trial: "Trial", resolved: "Resolved", model: str | None, judge: str | None, aspect: str | None
+) -> bool:
+    if judge is None and (model or resolved.models):
+        return await trial.generate(_named("model", resolved.models, model))
+    return await trial.judge(_named("judge", resolved.judges, judge), _aspect(resolved, aspect))
+
+
+def _row(resolved: "Resolved", row: int) -> Prompt:
+    prompt = next(iter(resolved.source.read(row)), None)
+    if prompt is None:
+        raise Stop(WRONG, f"error: the source has no row {row}")
+    if prompt.failure:
+        reason, detail = prompt.failure.reason, prompt.failure.detail
+        raise Stop(FAILED, f"row {prompt.id} cannot be used: {reason}: {detail}")
+    return prompt
+
+
+def _named(kind: str, models: tuple["ResolvedModel", ...], alias: str | None) -> "ResolvedModel":
+    known = {model.alias: model for model in models}
+    if not known:
+        raise Stop(WRONG, f"error: the recipe has no {kind}")
+    if alias is not None and alias not in known:
+        raise Stop(WRONG, f"error: the recipe has no {kind} {alias!r}{nearest(alias, known)}")
+    return known[alias] if alias is not None else models[0]
+
+
+def _aspect(resolved: "Resolved", aspect: str | None) -> str:
+    assert resolved.rubric is not None  # there is a judge, so there is a rubric
+    aspects = resolved.rubric.rubric.aspects
+    if aspect is not None and aspect not in aspects:
+        raise Stop(WRONG, f"error: the rubric has no aspect {aspect!r}{nearest(aspect, aspects)}")
+    return aspect or aspects[0]

@@ -1,0 +1,108 @@
+"""`prefmill export`: datasets from stored verdicts, without a call."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from prefmill.cli.client import Client
+from prefmill.cli.connect import connect, coordinator_options, find, live
+from prefmill.cli.follow import Tend, show_export, tend_nothing, wait_for_export
+from prefmill.cli.stop import WRONG, Stop
+from prefmill.contracts.api import ExportRequest
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.option("--format", "formats", multiple=True, help="For example trl; several are possible.")
+@click.option("--pool", help="Over aspects and over judges: mean, median, majority.")
+@click.option(
+    "--pairing", type=click.Choice(["best-worst", "best-random", "all"]), help="Who is paired."
+)
+@click.option("--margin", type=click.FloatRange(0), help="Least difference between the scores.")
+@click.option("--ties", type=click.Choice(["drop", "keep"]), help="What becomes of equal scores.")
+@click.option("--output", help="Folder of the dataset.")
+@coordinator_options
+def export(
+    name: str,
+    formats: tuple[str, ...],
+    pool: str | None,
+    pairing: str | None,
+    margin: float | None,
+    ties: str | None,
+    output: str | None,
+    api: str | None,
+    home: str | None,
+) -> None:
+    """Make datasets of RUN (a name, an id, or a recipe) from what is stored, also while it runs.
+
+    What is not asked for is as the recipe says.
+    """
+    # Without an address, and with nothing running here, the stack is started for it. That comes
+    # before anything is imported.
+    from prefmill.cli.commands.run import stopping
+
+    changes = {"choose": pairing, "margin": margin, "ties": ties}
+    asked = _Asked(name, formats, pool, {k: v for k, v in changes.items() if v is not None}, output)
+    client = connect(api, home) if api else live(home)
+    if client:
+        asked.make(client, tend_nothing)
+        return
+    from prefmill.cli.stack.local import Stack
+
+    stack = Stack()
+    with stopping(stack, again=True):
+        _need_home(home)
+        stack.launch(home)
+        asked.make(stack.serve(), stack.tend)
+
+
+class _Asked:
+    """What is asked for, to be made by whichever coordinator there is."""
+
+    def __init__(
+        self,
+        name: str,
+        formats: tuple[str, ...],
+        pool: str | None,
+        pairing: dict[str, Any],
+        output: str | None,
+    ) -> None:
+        self.name, self.formats, self.pool = name, formats, pool
+        self.pairing, self.output = pairing, output
+
+    def make(self, client: Client, tend: Tend) -> None:
+        """Ask for it, wait, show it."""
+        run = find(client, self.name)
+        folder = self.output or f"out/{run.name}-export"
+        made = client.export(run.id, self.request(str(Path(folder).absolute())))
+        show_export(wait_for_export(client, run, made, tend))
+
+    def request(self, directory: str) -> ExportRequest:
+        """The request; a format may bring options as YAML: `{kto: null, threshold: 4}`."""
+        values: dict[str, Any] = {"directory": directory}
+        if self.formats:
+            values["formats"] = [_spec(format_) for format_ in self.formats]
+        if self.pool:
+            values["pool"] = {"judges": self.pool, "aspects": self.pool}
+        if self.pairing:
+            values["output"] = {"pairing": self.pairing}
+        return ExportRequest.model_validate(values)
+
+
+def _spec(text: str) -> Any:
+    import yaml
+
+    return yaml.safe_load(text)
+
+
+def _need_home(home: str | None) -> None:
+    from prefmill.cli.embedded.home import Home
+
+    path = Home(home).path
+    if not (path / "VERSION").exists():
+        raise Stop(
+            WRONG,
+            f"error: nothing has run in {path}; name its home with --home, or a coordinator with "
+            "--api",
+        )

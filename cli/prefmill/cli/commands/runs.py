@@ -1,0 +1,156 @@
+"""Commands about runs that a coordinator knows."""
+
+import click
+
+from prefmill.cli.connect import connect, coordinator_options, find
+from prefmill.cli.follow import conclude, follow
+from prefmill.cli.show.lines import trouble
+from prefmill.cli.show.numbers import count, dollars, plural, table
+from prefmill.cli.show.outcome import sum_line
+from prefmill.cli.show.pace import closed
+from prefmill.contracts.api import RowStatus, RunStatus, SlotStatus
+
+RUN = click.argument("name", metavar="RUN")
+
+
+@click.command()
+@coordinator_options
+def runs(api: str | None, home: str | None) -> None:
+    """List all runs, newest first."""
+    known = connect(api, home).runs()
+    headers = ("run", "state", "id", "revision", "prompts", "done", "cost")
+    for line in table(headers, [_overview(run) for run in known], left=2):
+        click.echo(line)
+
+
+@click.command()
+@RUN
+@coordinator_options
+def status(name: str, api: str | None, home: str | None) -> None:
+    """Show how far RUN (a name, an id, or a recipe) is."""
+    for line in status_lines(find(connect(api, home), name)):
+        click.echo(line)
+
+
+@click.command()
+@RUN
+@click.option("--strict", is_flag=True, help="Exit with 3 if any row failed.")
+@coordinator_options
+def watch(name: str, strict: bool, api: str | None, home: str | None) -> None:
+    """Follow RUN until it ends."""
+    client = connect(api, home)
+    conclude(follow(client, find(client, name)), strict=strict)
+
+
+@click.command()
+@RUN
+@coordinator_options
+def pause(name: str, api: str | None, home: str | None) -> None:
+    """Send out no more calls of RUN; those in flight are finished."""
+    _act(name, "pause", api, home)
+
+
+@click.command()
+@RUN
+@coordinator_options
+def resume(name: str, api: str | None, home: str | None) -> None:
+    """Go on with RUN."""
+    _act(name, "resume", api, home)
+
+
+@click.command()
+@RUN
+@coordinator_options
+def cancel(name: str, api: str | None, home: str | None) -> None:
+    """End RUN; what is stored stays, and can be exported."""
+    _act(name, "cancel", api, home)
+
+
+@click.command()
+@RUN
+@coordinator_options
+def retry(name: str, api: str | None, home: str | None) -> None:
+    """Try the failed answers and verdicts of RUN again."""
+    _act(name, "retry", api, home)
+
+
+@click.command()
+@RUN
+@coordinator_options
+def failures(name: str, api: str | None, home: str | None) -> None:
+    """List the rows of RUN that failed, with the reason."""
+    client = connect(api, home)
+    found = [line for row in client.failed_rows(find(client, name).id) for line in _failed(row)]
+    for line in table(("row", "where", "reason", "what happened"), found, left=4):
+        click.echo(line)
+
+
+@click.command()
+@coordinator_options
+def workers(api: str | None, home: str | None) -> None:
+    """List the live generators and judges, and the lanes they serve."""
+    rows = [
+        [worker.worker, lane.slug, lane.health, f"{lane.busy}/{lane.slots}", lane.detail]
+        for worker in connect(api, home).workers()
+        for lane in worker.lanes or ()
+    ]
+    for line in table(("worker", "lane", "health", "busy", ""), rows, left=5):
+        click.echo(line)
+
+
+def status_lines(run: RunStatus) -> list[str]:
+    """A run, a line per model and judge, and its newest export."""
+    rows = f"{plural(run.rows, 'prompt')}{'' if run.source_done else ' so far'}"
+    why = f" ({run.reason})" if run.reason else ""
+    lines = [f"{run.name}: {run.state}{why} · {rows} · {dollars(run.cost_usd)}"]
+    headers = ("", "model", "done", "failed", "reused", "in flight", "read", "written", "cost")
+    lines += table(headers, [_slot(slot) for slot in run.slots], left=2)
+    lines += [f"  {slot.alias}: {said}" for slot in run.slots if (said := trouble(slot))]
+    for export in run.exports[:1]:
+        lines.append(f"dataset {export.state}: {export.directory}{export.error}")
+        lines += [f"  {sum_line(config, sums)}" for config, sums in export.outcome.items()]
+    return lines
+
+
+def _act(name: str, action: str, api: str | None, home: str | None) -> None:
+    client = connect(api, home)
+    run = client.act(find(client, name).id, action)
+    click.echo(f"{run.name}: {run.state}")
+
+
+def _overview(run: RunStatus) -> list[str]:
+    done = sum(closed(slot) for slot in run.slots)
+    wanted = sum(max(slot.wanted, closed(slot)) for slot in run.slots)
+    return [
+        run.name,
+        run.state,
+        str(run.id),
+        str(run.revision),
+        f"{run.rows:,}",
+        f"{done:,}/{wanted:,}",
+        dollars(run.cost_usd),
+    ]
+
+
+def _slot(slot: SlotStatus) -> list[str]:
+    return [
+        slot.alias,
+        slot.model,
+        f"{closed(slot):,}/{max(slot.wanted, closed(slot)):,}",
+        f"{slot.failed:,}",
+        f"{slot.reused:,}",
+        f"{slot.in_flight:,}",
+        count(slot.input_tokens),
+        count(slot.output_tokens),
+        dollars(slot.cost_usd),
+    ]
+
+
+def _failed(row: RowStatus) -> list[list[str]]:
+    if row.failure:
+        return [[row.id, "the prompt", row.failure, row.detail]]
+    return [
+        [row.id, f"{cell.slot} {cell.aspect}".strip(), cell.failure, cell.detail]
+        for cell in row.cells
+        if cell.failure
+    ]

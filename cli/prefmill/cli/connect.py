@@ -1,0 +1,70 @@
+"""Which coordinator a command talks to: the one named, else the one that runs in the home."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from prefmill.cli.client import Client
+from prefmill.cli.embedded.home import Home
+from prefmill.cli.stop import FAILED, WRONG, Stop
+from prefmill.contracts.api import RunStatus
+from prefmill.plugins.registry import nearest
+
+Command = Callable[..., Any]
+
+
+def coordinator_options(command: Command) -> Command:
+    """`--api` and `--home`, for commands that talk to a coordinator."""
+    home = click.option("--home", envvar="PREFMILL_HOME", help="Folder of a local stack.")
+    api = click.option(
+        "--api", envvar="PREFMILL_API", help="Address of a coordinator (token: PREFMILL_TOKEN)."
+    )
+    return home(api(command))
+
+
+def connect(api: str | None, home: str | None) -> Client:
+    """The coordinator at `api`, or the live one of the home. Stop if there is none."""
+    if api:
+        return Client(api, os.environ.get("PREFMILL_TOKEN"))
+    client = live(home)
+    if client is None:
+        raise Stop(
+            FAILED,
+            f"error: no coordinator runs in {Home(home).path}; start one with `prefmill up`, or "
+            "name one with --api",
+        )
+    return client
+
+
+def live(home: str | None) -> Client | None:
+    """The coordinator of a `run` or `up` that is going on in this home."""
+    try:
+        public = json.loads((Home(home).path / "api.json").read_text())
+        client = Client(public["url"], public["token"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return client if client.ready() else None
+
+
+def find(client: Client, wanted: str) -> RunStatus:
+    """The run of that name or id, or of that recipe."""
+    known = client.runs()
+    name = _name(wanted)
+    for run in known:
+        if name == run.name or wanted == str(run.id):
+            return run
+    raise Stop(WRONG, f"error: no run named {name!r}{nearest(name, [run.name for run in known])}")
+
+
+def _name(wanted: str) -> str:
+    """The name of a run; of a recipe file, the name in it."""
+    path = Path(wanted)
+    if path.suffix not in (".yaml", ".yml") or not path.exists():
+        return wanted
+    from prefmill.cli.recipes.problems import loaded
+
+    return loaded(path).recipe.name

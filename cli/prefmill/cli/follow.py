@@ -1,0 +1,87 @@
+"""Follows a run until it ends and its dataset is written."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import click
+
+from prefmill.cli.client import Client, NoAnswer
+from prefmill.cli.screen import Screen, screen
+from prefmill.cli.show.outcome import example_lines, export_lines, run_lines
+from prefmill.cli.stop import FAILED, ROWS_FAILED, Stop
+from prefmill.contracts.api import ExportStatus, RunStatus
+
+EVERY_S: Final = 0.25
+PATIENCE_S: Final = 60.0
+"""How long a coordinator that does not answer is waited for: it may be starting again."""
+
+Tend = Callable[[Callable[[str], None]], None]
+
+
+def tend_nothing(_say: Callable[[str], None]) -> None:
+    """For stacks that somebody else tends."""
+
+
+def follow(client: Client, status: RunStatus, tend: Tend = tend_nothing) -> RunStatus:
+    """Show progress until the run has ended and its export is made; the last status."""
+    with screen() as shown:
+        while True:
+            shown.show(status)
+            if ended(status):
+                return status
+            time.sleep(EVERY_S)
+            tend(shown.say)
+            status = _look(client, status, shown, tend)
+
+
+def ended(status: RunStatus) -> bool:
+    """Whether nothing more will happen of itself."""
+    if status.state == "finished":
+        return bool(status.exports) and status.exports[0].state in ("written", "failed")
+    return status.state in ("failed", "cancelled")
+
+
+def conclude(status: RunStatus, *, strict: bool) -> None:
+    """Print how it ended. Stop with the exit code of a run that did not go well."""
+    if status.state != "finished":
+        why = status.reason or "by request"
+        raise Stop(FAILED, f"{status.name}: {status.state}: {why}")
+    export = status.exports[0]
+    for line in run_lines(status):
+        click.echo(line)
+    show_export(export)
+    if strict and (status.rows_failed or any(slot.failed for slot in status.slots)):
+        raise Stop(ROWS_FAILED, "some rows failed (--strict)")
+
+
+def show_export(export: ExportStatus) -> None:
+    """Print what an export made, and one record of it. Stop if it failed."""
+    if export.state == "failed":
+        raise Stop(FAILED, f"error: the dataset could not be written: {export.error}")
+    for line in (*export_lines(export), *example_lines(Path(export.directory))):
+        click.echo(line)
+
+
+def wait_for_export(
+    client: Client, run: RunStatus, export: ExportStatus, tend: Tend = tend_nothing
+) -> ExportStatus:
+    """The export once it is made."""
+    while export.state not in ("written", "failed"):
+        time.sleep(EVERY_S)
+        tend(click.echo)
+        export = client.export_status(run.id, export.id)
+    return export
+
+
+def _look(client: Client, last: RunStatus, shown: Screen, tend: Tend) -> RunStatus:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return client.status(last.id)
+        except NoAnswer:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(EVERY_S)
+            tend(shown.say)

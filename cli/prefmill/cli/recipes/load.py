@@ -1,0 +1,113 @@
+"""A recipe file becomes a `Recipe`; whatever is wrong with it is said at once, by file and line."""
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from prefmill.cli.recipes.document import Document, parse
+from prefmill.cli.recipes.overrides import set_all
+from prefmill.cli.recipes.secrets import secrets_in
+from prefmill.cli.recipes.sentences import keys_at, sentences
+from prefmill.contracts.recipe import Recipe
+from prefmill.plugins.errors import RecipeError
+
+_FILES = ("jsonl", "csv", "parquet")
+_FOLDERS = ("templates",)
+_UNKNOWN = re.compile(r"((?:models|judges)\.(.+)\.([^.:]+)): unknown key; (.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class LoadedRecipe:
+    """A recipe and where its keys stand."""
+
+    path: Path
+    recipe: Recipe
+    document: Document
+
+    def placed(self, error: RecipeError) -> list[str]:
+        """The problems of a plugin's check, each with file and line."""
+        return [_placed(self.document, _with_own_keys(problem)) for problem in error.problems]
+
+
+def load(path: Path, settings: tuple[str, ...] = (), rows: int | None = None) -> LoadedRecipe:
+    """Read a recipe; `rows` is `source.rows`. RecipeError holds all problems, each with its place.
+
+    Relative paths in it are taken from the recipe's folder.
+    """
+    document = parse(_text(path), str(path))
+    if not isinstance(document.value, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping that begins with `name:` and `source:`")
+    if rows is not None:
+        settings = (*settings, f"source.rows={rows}")
+    document = set_all(document, settings)
+    if problems := secrets_in(document.value):
+        raise RecipeError(*(_placed(document, problem) for problem in problems))
+    value = _absolute(document.value, path.absolute().parent)
+    try:
+        return LoadedRecipe(path, Recipe.model_validate(value), document)
+    except ValidationError as error:
+        raise RecipeError(*(_placed(document, said) for said in sentences(error))) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8 text (byte {error.start})") from error
+    except FileNotFoundError as error:
+        raise RecipeError(f"{path}: there is no such file") from error
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _placed(document: Document, problem: str) -> str:
+    where = problem.partition(": ")[0]
+    return f"{document.place_of(where)}: {problem}"
+
+
+def _with_own_keys(problem: str) -> str:
+    """Engines check the keys beside `engine`, but do not know those that every model has."""
+    found = _UNKNOWN.fullmatch(problem)
+    if not found:
+        return problem
+    where, _, key, hint = found.groups()
+    close = difflib.get_close_matches(key, keys_at(("models", "any")), n=1)
+    theirs = re.fullmatch(r"did you mean '(.*)'\?", hint)
+    if not close or (theirs and _likeness(key, theirs[1]) >= _likeness(key, close[0])):
+        return problem
+    return f"{where}: unknown key; did you mean {close[0]!r}?"
+
+
+def _likeness(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other).ratio()
+
+
+def _absolute(value: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The recipe with its files and template folders named from the root."""
+    source, judge = value.get("source"), value.get("judge")
+    rooted = dict(value)
+    if source:
+        rooted["source"] = _rooted(source, _FILES, folder)
+    if isinstance(judge, dict):
+        judge = cast("dict[str, Any]", judge)
+        rooted["judge"] = judge | {"rubric": _rooted(judge.get("rubric"), _FOLDERS, folder)}
+    return rooted
+
+
+def _rooted(spec: Any, keys: tuple[str, ...], folder: Path) -> Any:
+    if not isinstance(spec, dict):
+        return spec
+    items = cast("dict[str, Any]", spec).items()
+    return {key: _join(inner, folder) if key in keys else inner for key, inner in items}
+
+
+def _join(value: Any, folder: Path) -> Any:
+    if isinstance(value, list):
+        return [_join(item, folder) for item in cast("list[Any]", value)]
+    if isinstance(value, str) and value and "://" not in value:
+        return str(folder / Path(value).expanduser())
+    return value

@@ -1,0 +1,100 @@
+"""Progress in plain lines: where the output is no terminal, and for milestones."""
+
+from collections.abc import Iterator
+
+from prefmill.cli.show.numbers import count, dollars, plural, rate, seconds
+from prefmill.cli.show.pace import Pace, called, closed
+from prefmill.contracts.api import RunStatus, SlotStatus
+
+_STATES = {
+    "loading": "loading prompts",
+    "probing": "asking every model and judge for a sign of life",
+    "running": "running",
+    "paused": "paused; go on with: prefmill resume {name}",
+    "finished": "all calls are done",
+    "cancelled": "cancelled",
+    "failed": "stopped: {reason}",
+}
+
+
+def progress(status: RunStatus, pace: Pace, elapsed: float) -> str:
+    """One line that says how far a run is; `elapsed` in seconds."""
+    slots = "  ".join(_slot(slot) for slot in called(status))
+    rates = [pace.rate(slot) for slot in called(status)]
+    speed = rate(sum(r or 0.0 for r in rates)) if any(r is not None for r in rates) else "–"
+    left = pace.left_in_all(status)
+    end = f"  about {seconds(left)} left" if left else ""
+    return f"{seconds(elapsed):>7}  {slots}  {speed} calls/s  {dollars(status.cost_usd)}{end}"
+
+
+def milestones(before: RunStatus | None, after: RunStatus) -> list[str]:
+    """What happened between two looks that is worth a line of its own."""
+    return [*_of_run(before, after), *_of_slots(before, after), *_of_exports(before, after)]
+
+
+def trouble(slot: SlotStatus) -> str:
+    """Why a lane stands still, and how many rows wait for it; empty if it does not."""
+    waiting = slot.waiting
+    if not waiting:
+        return ""
+    wait = f"{plural(waiting, 'row')} wait{'s' if waiting == 1 else ''} for it"
+    if slot.health is None:
+        return f"no worker serves it; {wait}"
+    if slot.health == "unusable":
+        return f"unusable: {slot.detail or 'no reason given'}; {wait}"
+    return slot.detail if slot.health == "ready" else ""
+
+
+def name_of(slot: SlotStatus) -> str:
+    """`models.zephyr`, as a recipe says it."""
+    return f"{'judges' if slot.kind == 'judge' else 'models'}.{slot.alias}"
+
+
+def _slot(slot: SlotStatus) -> str:
+    failed = f" ({slot.failed:,} failed)" if slot.failed else ""
+    return f"{slot.alias} {closed(slot):,}/{max(slot.wanted, closed(slot)):,}{failed}"
+
+
+def _of_run(before: RunStatus | None, after: RunStatus) -> Iterator[str]:
+    if after.source_done and not (before and before.source_done):
+        bad = f", {after.rows_failed:,} of them unusable" if after.rows_failed else ""
+        yield f"{plural(after.rows, 'prompt')} loaded{bad}"
+    if before is None or before.state != after.state:
+        yield _STATES[after.state].format(name=after.name, reason=after.reason)
+
+
+def _of_slots(before: RunStatus | None, after: RunStatus) -> Iterator[str]:
+    old = {(slot.kind, slot.alias): slot for slot in before.slots} if before else {}
+    for slot in called(after):
+        was = old.get((slot.kind, slot.alias))
+        if _done(slot, after) and was and before and not _done(was, before):
+            yield f"{name_of(slot)}: done, {_sums(slot)}"
+        said = trouble(slot) if after.state == "running" else ""
+        if (
+            said
+            and _stands(slot)
+            and (was is None or not _stands(was) or was.detail != slot.detail)
+        ):
+            yield f"{name_of(slot)}: {said}"
+
+
+def _stands(slot: SlotStatus) -> bool:
+    return slot.waiting > 0 and slot.health in (None, "unusable")
+
+
+def _done(slot: SlotStatus, status: RunStatus) -> bool:
+    return status.source_done and slot.wanted > 0 and closed(slot) >= slot.wanted
+
+
+def _sums(slot: SlotStatus) -> str:
+    tokens = f"{count(slot.input_tokens)} tokens read, {count(slot.output_tokens)} written"
+    reused = f", {slot.reused:,} reused" if slot.reused else ""
+    failed = f", {slot.failed:,} failed" if slot.failed else ""
+    return f"{plural(slot.done, 'answer')}{reused}{failed}, {tokens}, {dollars(slot.cost_usd)}"
+
+
+def _of_exports(before: RunStatus | None, after: RunStatus) -> Iterator[str]:
+    old = {export.id: export.state for export in before.exports} if before else {}
+    for export in reversed(after.exports):
+        if before and export.state == "writing" and old.get(export.id) != "writing":
+            yield f"writing the dataset to {export.directory}"

@@ -1,0 +1,106 @@
+"""The end of a run: the sum that adds up, where the dataset is, and one pair of it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, cast
+
+from prefmill.cli.show.numbers import count, dollars, plural, table
+from prefmill.cli.show.pace import called
+from prefmill.contracts.api import ExportStatus, FormatOutcome, RunStatus
+
+PAIRED: Final = ("trl", "preference", "kto", "sft", "distilabel", "raw")
+"""Formats in the order in which an example is looked for."""
+
+_SHOWN: Final = 200
+
+
+def sum_line(config: str, sums: FormatOutcome) -> str:
+    """`trl: 805 prompts = 790 out + 10 ties + 5 dropped (5 too-few-generations)`."""
+    dropped = sum(sums.dropped.values())
+    reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(sums.dropped.items()))
+    line = (
+        f"{config}: {plural(sums.prompts, 'prompt')} = {sums.out:,} out + "
+        f"{plural(sums.ties, 'tie')} + {dropped:,} dropped"
+    )
+    line += f" ({reasons})" if dropped else ""
+    return line if sums.records == sums.out else f"{line}; {plural(sums.records, 'record')}"
+
+
+def run_lines(status: RunStatus) -> list[str]:
+    """What a finished run paid, and what failed."""
+    read = sum(slot.input_tokens for slot in called(status))
+    written = sum(slot.output_tokens for slot in called(status))
+    reused = sum(slot.reused for slot in called(status))
+    unpriced = [slot.alias for slot in called(status) if slot.cost_usd is None]
+    paid = f"paid: {count(read)} tokens read, {count(written)} written, {dollars(status.cost_usd)}"
+    paid += f" (no price known for {', '.join(unpriced)})" if unpriced else ""
+    lines = [f"{paid}; {reused:,} answers reused" if reused else paid]
+    failed = sum(slot.failed for slot in called(status))
+    if failed or status.rows_failed:
+        cells = f"{plural(failed, 'answer or verdict', 'answers or verdicts')} failed for good"
+        rows = f"{plural(status.rows_failed, 'prompt')} could not be used"
+        both = [part for part, n in ((rows, status.rows_failed), (cells, failed)) if n]
+        lines.append(f"{', '.join(both)}; see: prefmill failures {status.name}")
+    return lines
+
+
+def export_lines(export: ExportStatus) -> list[str]:
+    """The sums of an export, and where it is."""
+    lines = [sum_line(config, sums) for config, sums in export.outcome.items()]
+    lines += [f"dataset: {export.directory}", *_loading(export)]
+    return lines
+
+
+def example_lines(directory: Path) -> list[str]:
+    """One record of the written parquet: prompt, chosen, rejected, shortened."""
+    for config in PAIRED:
+        for shard in sorted(directory.glob(f"{config}*/*.parquet")):
+            if record := _first(shard):
+                return [f"one record of {shard.parent.name}:", *_record(record)]
+    return []
+
+
+def _loading(export: ExportStatus) -> Iterator[str]:
+    made = [config for config, sums in export.outcome.items() if sums.records]
+    shown = next((c for p in PAIRED for c in made if c.startswith(p)), None)
+    if shown:
+        name = json.dumps(export.directory)
+        yield f'load it:  datasets.load_dataset({name}, "{shown}", split="train")'
+
+
+def _first(shard: Path) -> dict[str, Any] | None:
+    from pyarrow import parquet
+
+    file = cast("Any", parquet).ParquetFile(shard)
+    for batch in file.iter_batches(batch_size=1):
+        return batch.to_pylist()[0]
+    return None
+
+
+def _record(record: dict[str, Any]) -> list[str]:
+    rows = [[f"{key}:", shorten(text_of(record[key]))] for key in _keys(record)]
+    rated = [k for k in ("chosen_rating", "rejected_rating") if record.get(k) is not None]
+    rows += [[f"{key}:", f"{record[key]:g}"] for key in rated]
+    return [f"  {line}" for line in table(rows[0], rows[1:], 2)] if rows else []
+
+
+def _keys(record: dict[str, Any]) -> list[str]:
+    trained = ("prompt", "chosen", "rejected", "completion", "label")
+    told = ("instruction", "generations", "messages", "ratings")
+    return [k for k in trained if k in record] or [k for k in told if k in record]
+
+
+def text_of(value: Any) -> str:
+    """A value as one line: of messages, the last one's text."""
+    match value:
+        case [*_, {"content": str(content)}]:
+            return content
+        case _:
+            return str(value)
+
+
+def shorten(text: str) -> str:
+    """One line of at most 200 characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"

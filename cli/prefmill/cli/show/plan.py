@@ -1,0 +1,66 @@
+"""What a run would call, as a small table."""
+
+from prefmill.cli.show.numbers import count, dollars, plural, table
+from prefmill.contracts.api import RunPlan, SlotPlan
+
+
+def plan_lines(plan: RunPlan) -> list[str]:
+    """The plan: changes, a line per model and judge, sums, warnings."""
+    rows = "an unknown number of prompts" if plan.rows is None else plural(plan.rows, "prompt")
+    lines = [f"{rows}; about:"]
+    if plan.changes:
+        lines = ["the recipe has changed:", *(f"  {change}" for change in plan.changes), *lines]
+    if plan.slots:
+        lines += [
+            f"  {line}" for line in table(_HEADERS, [*map(_cells, plan.slots), _sum(plan)], 3)
+        ]
+    return lines + [
+        f"  ! {_name(slot)}: {warning}" for slot in plan.slots for warning in slot.warnings
+    ]
+
+
+def paid_calls(plan: RunPlan) -> int:
+    """Calls that may cost money."""
+    return sum(slot.calls for slot in plan.slots if slot.paid)
+
+
+def cost_of(plan: RunPlan) -> str:
+    """`about $1.20`, and whether all of it is known."""
+    known = sum(slot.cost_usd or 0.0 for slot in plan.slots)
+    unknown = [slot.alias for slot in plan.slots if slot.calls and slot.cost_usd is None]
+    rest = f", and what {' and '.join(unknown)} cost" if unknown else ""
+    return f"about {dollars(known)}{rest}"
+
+
+_HEADERS = ("", "", "model", "calls", "stored", "tokens read", "written", "cost")
+
+
+def _cells(slot: SlotPlan) -> list[str]:
+    return [
+        "model" if slot.kind == "generate" else "judge",
+        slot.alias,
+        slot.model,
+        f"{slot.calls:,}",
+        f"{slot.stored:,}" if slot.stored else "",
+        count(slot.input_tokens),
+        f"≤ {count(slot.output_tokens)}",
+        dollars(slot.cost_usd) if slot.paid or slot.cost_usd else "free",
+    ]
+
+
+def _sum(plan: RunPlan) -> list[str]:
+    stored = sum(slot.stored for slot in plan.slots)
+    return [
+        "in all",
+        "",
+        "",
+        f"{sum(slot.calls for slot in plan.slots):,}",
+        f"{stored:,}" if stored else "",
+        count(sum(slot.input_tokens for slot in plan.slots)),
+        f"≤ {count(sum(slot.output_tokens for slot in plan.slots))}",
+        dollars(sum(slot.cost_usd or 0.0 for slot in plan.slots)),
+    ]
+
+
+def _name(slot: SlotPlan) -> str:
+    return f"{'models' if slot.kind == 'generate' else 'judges'}.{slot.alias}"

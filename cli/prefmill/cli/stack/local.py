@@ -1,0 +1,196 @@
+"""The stack: both servers and the four services, from start to end."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from prefmill.cli.embedded.errors import EmbeddedError
+from prefmill.cli.embedded.home import Home, write_private
+from prefmill.cli.embedded.nats import Nats, launch_nats
+from prefmill.cli.embedded.postgres import Postgres, launch_postgres
+from prefmill.cli.stack.nest import Nest
+from prefmill.cli.stop import FAILED, Stop
+
+if TYPE_CHECKING:
+    from prefmill.cli.client import Client  # imports pydantic: the nurseries are forked before
+
+DRAIN_S: Final = 10.0
+"""How long calls in flight may go on after Ctrl-C."""
+
+_START_S: Final = 60.0
+_RESTARTS: Final = 5
+_WITHIN_S: Final = 60.0
+
+Say = Callable[[str], None]
+
+
+class Stack:
+    """Everything embedded. Made first of all, it imports the services in the background; `launch`
+    starts the servers, `serve` the services; `tend` is called now and then; `stop` ends it all."""
+
+    def __init__(self) -> None:
+        self._deciding = Nest("coordinator", "sink")
+        self._working = Nest("generator", "judge")
+        self._home: Home | None = None
+        self._postgres: Postgres | None = None
+        self._nats: Nats | None = None
+        self._restarts: deque[float] = deque(maxlen=_RESTARTS)
+
+    def check(self, recipe: dict[str, Any]) -> list[str]:
+        """The problems of a recipe's plugins."""
+        return self._deciding.check(recipe)
+
+    def launch(self, home: str | Path | None) -> None:
+        """Lock the home and start both servers, without waiting. Raises EmbeddedError."""
+        self._home = Home(home).acquire()
+        self._postgres = launch_postgres(self._home)
+        self._nats = launch_nats(self._home)
+
+    @property
+    def home(self) -> Path:
+        """The folder that everything is in."""
+        assert self._home
+        return self._home.path
+
+    def serve(
+        self, *, concurrency: int | None = None, port: int = 0, token: str | None = None
+    ) -> "Client":
+        """Start the services and return when the API answers. `concurrency` limits the calls in
+        flight of all workers together; port 0 takes a free one."""
+        postgres, nats = self._postgres, self._nats
+        assert postgres
+        assert nats
+        token = token or secrets.token_urlsafe(24)
+        port = port or _free_port()
+        url = f"http://127.0.0.1:{port}"
+        if concurrency:
+            self._working.share_permits(concurrency)
+        postgres.wait_ready()
+        nats.wait_ready()
+        self._start(postgres.dsn, nats.url, port, token)
+        from prefmill.cli.client import Client
+
+        client = Client(url, token)
+        self._wait(client)
+        public = {"url": url, "token": token, "pid": os.getpid()}
+        write_private(self.home / "api.json", json.dumps(public))
+        return client
+
+    def tend(self, say: Say) -> None:
+        """Start again what died, and say so. Stop if something dies again and again."""
+        self._tend_servers(say)
+        for nest in (self._deciding, self._working):
+            for event in nest.events():
+                if event["event"] == "ended":
+                    self._report(event, say)
+
+    def stop(self) -> None:
+        """Workers first, which reply in part; then sink, coordinator, and the servers."""
+        if self._home:
+            (self.home / "api.json").unlink(missing_ok=True)
+        self._working.stop(("generator", "judge"), DRAIN_S + 3)
+        self._working.leave()
+        self._deciding.stop(("sink",), 15)
+        self._deciding.stop(("coordinator",), 5)
+        self._deciding.leave()
+        self._stop_servers(10)
+
+    def kill(self) -> None:
+        """End everything at once; what was stored stays."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._working.kill()
+        self._deciding.kill()
+        self._stop_servers(2)
+
+    def _start(self, dsn: str, nats_url: str, port: int, token: str) -> None:
+        assert self._home
+        nats = {"nats_url": nats_url}
+        dsn = dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
+        stored = {**nats, "database_url": dsn}
+        deciding = {**stored, "host": "127.0.0.1", "port": port, "token": token}
+        working = {**nats, "host_any": True, "drain_s": DRAIN_S}
+        log = self._home.log
+        self._deciding.start(
+            "coordinator",
+            log("coordinator"),
+            {**deciding, "reset_on_start": True},
+            {"reset_on_start": False},  # by then workers may hold batches
+        )
+        exports = str(Path.cwd() / "out")
+        self._deciding.start("sink", log("sink"), {**stored, "exports_dir": exports})
+        for worker in ("generator", "judge"):
+            self._working.start(worker, log(worker), working)
+
+    def _wait(self, client: "Client") -> None:
+        deadline = time.monotonic() + _START_S
+        while not client.ready():
+            self.tend(_to_nobody)
+            if time.monotonic() > deadline:
+                log = self.home / "logs" / "coordinator.log"
+                raise Stop(FAILED, f"error: the coordinator does not answer; see {log}")
+            time.sleep(0.01)
+
+    def _report(self, event: dict[str, Any], say: Say) -> None:
+        name, code = event["name"], event["code"]
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        if not event["again"]:
+            last = _last_line(Path(event["log"]))
+            raise Stop(
+                FAILED,
+                f"error: the {name} ends again and again ({how}): {last}",
+                f"  Log: {event['log']}",
+            )
+        say(f"the {name} ended ({how}) and is started again; log: {event['log']}")
+
+    def _tend_servers(self, say: Say) -> None:
+        assert self._home
+        if self._postgres and self._postgres.poll() is not None:
+            self._count(self._postgres.died())
+            say("Postgres ended by itself and is started again")
+            self._postgres = launch_postgres(self._home)
+            self._postgres.wait_ready()
+        if self._nats and self._nats.poll() is not None:
+            self._count(self._nats.died())
+            say("NATS ended by itself and is started again")
+            self._nats = launch_nats(self._home, self._nats.port)
+            self._nats.wait_ready()
+
+    def _count(self, error: EmbeddedError) -> None:
+        now = time.monotonic()
+        if len(self._restarts) == _RESTARTS and now - self._restarts[0] < _WITHIN_S:
+            raise error
+        self._restarts.append(now)
+
+    def _stop_servers(self, patience: float) -> None:
+        for server in (self._nats, self._postgres):
+            if server:
+                server.stop(patience)
+        if self._home:
+            (self.home / "api.json").unlink(missing_ok=True)
+            self._home.release()
+
+
+def _to_nobody(_line: str) -> None:
+    """While everything starts, only what ends the start is told."""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _last_line(log: Path) -> str:
+    """The last line of a log that says something."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return "its log cannot be read"
+    return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")

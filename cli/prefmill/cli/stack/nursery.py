@@ -1,0 +1,280 @@
+"""The process that services are forked from: it imports them once, starts them, starts those again
+that die, and ends with the command, however that ends.
+
+It is forked before the command has imported anything or made a thread. The command talks to it in
+lines of JSON over a socket; `prefmill.cli.stack.nest` is the command's end of it.
+"""
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, NoReturn
+
+RESTARTS: Final = 5
+WITHIN_S: Final = 60.0
+"""A service that ends more often in this time is given up."""
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NAME: Final = 15
+
+
+@dataclass
+class _Child:
+    """One service: how it is started, and when it was started again."""
+
+    orders: dict[str, Any]
+    pid: int = 0
+    wanted: bool = True
+    restarts: deque[float] = field(default_factory=lambda: deque(maxlen=RESTARTS))
+    due: float | None = None
+    """When it is to be started again, on the monotonic clock."""
+    kill_at: float | None = None
+
+
+def main(channel: socket.socket, parent: int, services: tuple[str, ...]) -> NoReturn:
+    """Import the services, then follow the command's orders until it hangs up."""
+    status = 1
+    try:
+        os.setsid()  # Ctrl-C is the command's to answer
+        die_with(parent)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        Nursery(channel).run(services)
+        status = 0
+    except Exception:  # noqa: BLE001 - the last line of defence of a process
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+class Nursery:
+    """The loop of the process: orders in, events out."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._unread = b""
+        self._children: dict[str, _Child] = {}
+        self._stopping: set[str] = set()
+        self._permits: Any = None
+        self._woken = self._wake_on_child()
+
+    def run(self, services: tuple[str, ...]) -> None:
+        """Import, then serve until the command hangs up."""
+        try:
+            for name in services:
+                importlib.import_module(f"prefmill.{name}.app")
+        except Exception as error:
+            self._tell("broken", error=f"{type(error).__name__}: {error}")
+            raise
+        gc.collect()
+        gc.freeze()  # pages of what was imported stay shared
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._channel, selectors.EVENT_READ)
+            selector.register(self._woken, selectors.EVENT_READ)
+            self._serve(selector)
+
+    def _serve(self, selector: selectors.BaseSelector) -> None:
+        while True:
+            ready = {key.fileobj for key, _ in selector.select(self._patience())}
+            if self._woken in ready:
+                self._woken.recv(4096)
+            self._bury()
+            self._act_on_time()
+            if self._channel in ready and not self._listen():
+                return
+
+    def _listen(self) -> bool:
+        """Follow the orders that came; False if the command hung up."""
+        more = self._channel.recv(65536)
+        *lines, self._unread = (self._unread + more).split(b"\n")
+        for line in lines:
+            self._follow(json.loads(line))
+        return bool(more)
+
+    def _follow(self, orders: dict[str, Any]) -> None:
+        match orders["do"]:
+            case "check":
+                self._tell("checked", problems=check(orders["recipe"]))
+            case "permits":
+                self._permits = _permits(orders["permits"])
+            case "start":
+                self._children[orders["name"]] = child = _Child(orders)
+                self._start(child)
+            case "stop":
+                self._stop(orders["names"], orders["patience"])
+            case unknown:
+                raise ValueError(f"no order {unknown!r}")
+
+    def _start(self, child: _Child) -> None:
+        child.due = None
+        parent = os.getpid()
+        child.pid = os.fork()
+        if child.pid == 0:
+            self._become(child, parent)
+        self._tell("started", name=child.orders["name"], pid=child.pid)
+
+    def _become(self, child: _Child, parent: int) -> NoReturn:
+        """In the child: leave everything of the nursery's behind, and be the service."""
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
+            die_with(parent)
+            self._channel.close()
+            self._woken.close()
+            status = serve(child.orders, self._permits)
+        except BaseException:  # noqa: BLE001 - whatever it is, it belongs into the log
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+    def _stop(self, names: list[str], patience: float) -> None:
+        for name in names:
+            child = self._children.get(name)
+            if child:
+                child.wanted, child.due = False, None
+                if child.pid:
+                    os.kill(child.pid, signal.SIGTERM)
+                    child.kill_at = time.monotonic() + patience
+        self._stopping = set(names)
+        self._report_stopped()
+
+    def _bury(self) -> None:
+        """Take note of every child that ended."""
+        for child in self._children.values():
+            if not child.pid:
+                continue
+            ended, status = os.waitpid(child.pid, os.WNOHANG)
+            if ended:
+                self._ended(child, os.waitstatus_to_exitcode(status))
+        self._report_stopped()
+
+    def _ended(self, child: _Child, code: int) -> None:
+        child.pid, child.kill_at = 0, None
+        if self._permits and "index" in child.orders:
+            self._permits.reclaim(child.orders["index"])
+        if child.wanted:
+            child.due = _due_again(child.restarts)
+            name, log = child.orders["name"], child.orders["log"]
+            self._tell("ended", name=name, code=code, again=child.due is not None, log=log)
+
+    def _report_stopped(self) -> None:
+        living = {n for n in self._stopping if n in self._children and self._children[n].pid}
+        if self._stopping and not living:
+            self._stopping = set()
+            self._tell("stopped")
+
+    def _act_on_time(self) -> None:
+        now = time.monotonic()
+        for child in self._children.values():
+            if child.due is not None and child.due <= now:
+                child.restarts.append(now)
+                child.orders["settings"] |= child.orders["again"]
+                self._start(child)
+            if child.pid and child.kill_at is not None and child.kill_at <= now:
+                os.kill(child.pid, signal.SIGKILL)
+                child.kill_at = now + 1
+
+    def _patience(self) -> float | None:
+        """Seconds until something is due."""
+        moments = [m for c in self._children.values() for m in (c.due, c.kill_at) if m is not None]
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
+
+    def _tell(self, event: str, **what: Any) -> None:
+        try:
+            self._channel.sendall(json.dumps({"event": event, **what}).encode() + b"\n")
+        except BrokenPipeError:
+            os._exit(0)  # the command is gone, and with us go the services
+
+    def _wake_on_child(self) -> socket.socket:
+        reader, writer = socket.socketpair()
+        reader.setblocking(False)
+        writer.setblocking(False)
+        self._writer = writer
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, _do_nothing)
+        return reader
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    """A signal needs a handler to wake the loop."""
+
+
+def _due_again(restarts: deque[float]) -> float | None:
+    """When a service that ended now is started again: at once, then slower; None if too often."""
+    now = time.monotonic()
+    recent = sum(1 for at in restarts if now - at < WITHIN_S)
+    if recent >= RESTARTS:
+        return None
+    return now + (0.0 if recent == 0 else 0.25 * 2**recent)
+
+
+def _permits(count: int) -> Any:
+    from prefmill.engines.permits import Permits
+
+    return Permits.create(count, 2)
+
+
+def check(recipe: dict[str, Any]) -> list[str]:
+    """The problems of a recipe's plugins and of the environment; here, where they are imported."""
+    from prefmill.contracts.recipe import Recipe
+    from prefmill.coordinator.domain.resolved import resolve
+    from prefmill.plugins.errors import RecipeError
+
+    try:
+        resolve(Recipe.model_validate(recipe))
+    except RecipeError as error:
+        return list(error.problems)
+    return []
+
+
+def serve(orders: dict[str, Any], permits: Any) -> int:
+    """Be one service until it ends; its exit code. Output goes to its log."""
+    name: str = orders["name"]
+    _write_to(Path(orders["log"]))
+    Path(orders["pid_file"]).write_text(str(os.getpid()))
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, f"pm-{name}".encode(), 0, 0, 0)
+    app = importlib.import_module(f"prefmill.{name}.app")
+    settings = importlib.import_module(f"prefmill.{name}.settings")
+    values = dict(orders["settings"])
+    if permits is not None and "index" in orders:
+        values["permits"] = permits.of(orders["index"])
+    try:
+        app.main(getattr(settings, f"{name.title()}Settings")(**values))
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _write_to(log: Path) -> None:
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    os.close(descriptor)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)

@@ -1,0 +1,166 @@
+"""One call of a model or judge outside of any run, with all of it said."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from prefmill.cli.show.numbers import dollars, table
+from prefmill.contracts.chat import Message
+from prefmill.contracts.results import Reading
+from prefmill.contracts.rows import Prompt
+from prefmill.contracts.work import JudgeRow
+from prefmill.coordinator.domain.plan import conversation
+from prefmill.coordinator.domain.prices import price_of
+from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel
+from prefmill.plugins.digest import seed_of
+from prefmill.plugins.engine import ChatRequest, Completion
+from prefmill.plugins.errors import EngineError, Rejected
+
+Say = Callable[[str], None]
+
+
+class Trial:
+    """Tries one row. `say` takes the lines."""
+
+    def __init__(self, resolved: Resolved, row: int, prompt: Prompt, say: Say) -> None:
+        self._resolved = resolved
+        self._row = row
+        self._prompt = prompt
+        self._say = say
+
+    async def generate(self, model: ResolvedModel) -> bool:
+        """Have a model answer; False if it failed. Without its key, only the prompt is shown."""
+        request = self._asked(model)
+        self._show(model, request)
+        return self._unsent(model) or await self._call(model, request) is not None
+
+    async def judge(self, judge: ResolvedModel, aspect: str) -> bool:
+        """Have a judge rate the row's answers; False if it failed."""
+        assert self._resolved.rubric is not None
+        rubric = self._resolved.rubric.rubric
+        authors, texts = await self._texts()
+        if not texts:
+            self._say("the row has no answers to judge")
+            return False
+        asked = rubric.ask(self._judged(texts), aspect, tuple(range(len(texts))))
+        request = ChatRequest(asked.messages, judge.params, self._seed(judge), asked.schema)
+        self._show(judge, request, f", aspect {aspect}")
+        if self._unsent(judge):
+            return True
+        completion = await self._call(judge, request)
+        if completion is None:
+            return False
+        self._heading("verdict")
+        readings = rubric.read(aspect, completion.text, len(texts))
+        for line in table(("text", "rating", "rationale"), _rows(authors, readings), left=3):
+            self._say(line)
+        return True
+
+    def _asked(self, model: ResolvedModel) -> ChatRequest:
+        fold = model.spec.system == "fold"
+        system = self._resolved.recipe.generate.system
+        messages = conversation(self._prompt, system, fold=fold)
+        return ChatRequest(messages, model.params, self._seed(model))
+
+    def _seed(self, model: ResolvedModel) -> int:
+        return seed_of("try", self._resolved.recipe.seed, model.key.hex(), self._row)
+
+    def _judged(self, texts: Sequence[str]) -> JudgeRow:
+        return JudgeRow(
+            row=self._row,
+            instruction=self._prompt.instruction,
+            history=self._prompt.messages[:-1],
+            reference=self._prompt.reference,
+            generations=tuple(texts),
+            target="",
+            cells=(),
+        )
+
+    async def _texts(self) -> tuple[list[str], list[str]]:
+        """Who wrote what is to be judged: the row's own answers, or ones made now."""
+        given = [(g.model, g.text) for g in self._prompt.responses if g.text]
+        if given:
+            return [model for model, _ in given], [text for _, text in given]
+        if self._resolved.sampler is None:
+            return [], []
+        by_alias = {model.alias: model for model in self._resolved.models}
+        models = [by_alias[alias] for alias in self._resolved.sampler.draw(self._row)]
+        texts = await asyncio.gather(*(self._answer(model) for model in models))
+        return [model.alias for model in models], list(texts)
+
+    async def _answer(self, model: ResolvedModel) -> str:
+        """An answer to be judged; a placeholder where none can be had."""
+        why = model.engine.missing()
+        if why is None:
+            try:
+                return (await _complete(model, self._asked(model))).text
+            except EngineError as error:
+                why = error.detail
+        self._say(f"a placeholder stands for the answer of {model.alias}: {why}")
+        return f"(Placeholder for the answer of {model.alias}.)"
+
+    def _show(self, model: ResolvedModel, request: ChatRequest, more: str = "") -> None:
+        self._say(f"row {self._prompt.id}, {model.alias} = {model.model}{more}")
+        params = request.params.model_dump(mode="json", exclude_unset=True)
+        self._say(f"parameters: {params or 'those of the server'}")
+        for message in request.messages:
+            self._turn(message)
+
+    def _turn(self, message: Message) -> None:
+        self._heading(message.role)
+        self._say(message.content)
+
+    def _heading(self, text: str) -> None:
+        self._say(f"\n--- {text} ".ljust(72, "-"))
+
+    def _unsent(self, model: ResolvedModel) -> bool:
+        missing = model.engine.missing()
+        if missing:
+            self._say(f"\nnot sent: {missing}")
+        return missing is not None
+
+    async def _call(self, model: ResolvedModel, request: ChatRequest) -> Completion | None:
+        began = time.monotonic()
+        try:
+            completion = await _complete(model, request)
+        except EngineError as error:
+            self._say(f"\nfailed ({_kind(error)}): {error.detail}")
+            return None
+        self._heading("answer")
+        self._say(completion.text)
+        self._say(f"\n{_paid(model, completion)}, {time.monotonic() - began:.2f} s")
+        return completion
+
+
+async def _complete(model: ResolvedModel, request: ChatRequest) -> Completion:
+    await model.engine.start()
+    try:
+        return await model.engine.complete(request)
+    finally:
+        await model.engine.stop()
+
+
+def _kind(error: EngineError) -> str:
+    return error.reason if isinstance(error, Rejected) else type(error).__name__.lower()
+
+
+def _paid(model: ResolvedModel, completion: Completion) -> str:
+    usage, price = completion.usage, price_of(model)
+    cost = None
+    if price:
+        cost = (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6
+    return (
+        f"{completion.model}, {completion.finish_reason}: {usage.input_tokens:,} tokens read, "
+        f"{usage.output_tokens:,} written, {dollars(cost)}"
+    )
+
+
+def _rows(authors: Sequence[str], readings: Sequence[Reading]) -> list[list[str]]:
+    return [
+        [author, _rating(reading), " ".join((reading.rationale or "").split())[:160]]
+        for author, reading in zip(authors, readings, strict=True)
+    ]
+
+
+def _rating(reading: Reading) -> str:
+    return reading.status if reading.rating is None else f"{reading.rating:g}"
