@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from nats.aio.client import Client
 from prefmill.cli.embedded import Home, Nats, start_nats
 from prefmill.messaging.connection import connect, jetstream_of
 from prefmill.messaging.topology import Topology, bootstrap
+from prefmill.plugins.registry import installed
 
 ACK_WAIT_S = 1.5
 TOPOLOGY = Topology(ack_wait_s=ACK_WAIT_S)
@@ -54,3 +56,14 @@ async def nc(server: Server) -> AsyncIterator[Client]:
     await bootstrap(jetstream_of(client), TOPOLOGY)
     yield client
     await client.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def scripted_plugins() -> Iterator[str]:
+    """The plugins under tests/flow/plugins, found as those of any installed distribution."""
+    folder = str(Path(__file__).parent / "plugins")
+    sys.path.append(folder)
+    installed.cache_clear()
+    yield folder
+    sys.path.remove(folder)
+    installed.cache_clear()

@@ -60,6 +60,7 @@ class CellPool:
         self._jobs: deque[Job] = deque()
         self._runners: set[asyncio.Task[None]] = set()
         self._busy = 0
+        self._opening = False
 
     @property
     def busy(self) -> int:
@@ -113,9 +114,11 @@ class CellPool:
             raise
 
     def _fill(self) -> None:
-        wanted = sum(len(job.orders) for job in self._jobs)
-        for _ in range(min(wanted, self._slots - self._busy)):
+        """Open one more slot if there is something to start in it. One at a time: a slot that
+        takes a cell opens the next, so that instant answers do not open slots for nothing."""
+        if self._jobs and self._busy < self._slots and not self._opening:
             self._busy += 1
+            self._opening = True
             runner = asyncio.create_task(self._run())
             self._runners.add(runner)
             runner.add_done_callback(self._ended)
@@ -124,14 +127,17 @@ class CellPool:
         self._runners.discard(runner)
         if runner.cancelled():
             self._busy -= 1
+            self._opening = False
 
     async def _run(self) -> None:
         """One slot: cell after cell, until none is left to be started."""
+        self._opening = False
         while self._jobs:
             job = self._jobs[0]
             row, cell = job.orders.popleft()
             job.running += 1
             self._mark(job)
+            self._fill()
             try:
                 job.answered.append(await job.answer(row, cell))
             except Exception as error:  # noqa: BLE001 - whatever it is, the lane decides

@@ -9,11 +9,15 @@ from urllib.parse import urlsplit
 
 import nats
 from nats.aio.client import Client
+from nats.errors import StaleConnectionError, UnexpectedEOF
 from nats.js import JetStreamContext
 
 from prefmill.messaging.errors import NatsUnavailable
 
 log: Final = logging.getLogger("prefmill.nats")
+
+_LOST: Final = "connection lost; reconnecting"
+_LOSSES: Final = (UnexpectedEOF, StaleConnectionError, OSError)
 
 JETSTREAM_TIMEOUT_S: Final = 5.0
 """How long a publish or a question to JetStream waits for its answer."""
@@ -29,7 +33,6 @@ def connection_options(name: str) -> dict[str, Any]:
         "connect_timeout": 2,
         "ping_interval": 20,
         "error_cb": one_line_per_error(),
-        "disconnected_cb": _disconnected,
         "reconnected_cb": _reconnected,
     }
 
@@ -66,10 +69,10 @@ def one_line_per_error() -> Callable[[Exception], Awaitable[None]]:
     last: dict[str, float] = {}
 
     async def report(error: Exception) -> None:
-        line = f"{type(error).__name__}: {error}".rstrip(": ")
+        line = _LOST if isinstance(error, _LOSSES) else f"{type(error).__name__}: {error}"
         if time.monotonic() - last.get(line, -60.0) >= 60.0:
             last[line] = time.monotonic()
-            log.warning("NATS connection: %s", line)
+            log.warning("NATS: %s", line)
 
     return report
 
@@ -90,10 +93,6 @@ def _shown(url: str) -> str:
     """The addresses without user, password or token."""
     places = (urlsplit(address.strip()) for address in url.split(","))
     return ", ".join(f"nats://{place.hostname}:{place.port or 4222}" for place in places)
-
-
-async def _disconnected() -> None:
-    log.warning("NATS connection lost; reconnecting")
 
 
 async def _reconnected() -> None:
