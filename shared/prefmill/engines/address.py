@@ -19,8 +19,9 @@ def checked(base_url: str) -> str:
         raise ValueError(f"{base_url!r} is no URL; write http://HOST:PORT/v1 or https://HOST/v1")
     if parts.username or parts.password:
         raise ValueError("a URL with a password in it would be stored; use `api_key_env`")
-    _ = parts.port  # ValueError if it is no number
-    return urlunsplit(parts._replace(path=parts.path.rstrip("/"), fragment=""))
+    url = urlunsplit(parts._replace(path=parts.path.rstrip("/"), fragment=""))
+    _ = URL(url), parts.port  # ValueError if they are none
+    return url
 
 
 def below(base_url: str, path: str, **query: str) -> URL:

@@ -36,7 +36,7 @@ FIRST_BACKOFF_S: Final = 0.5
 WAITING_FROM: Final = 5
 """So many Transient failures with no answer between, and the lane's detail says that it waits."""
 
-__all__ = ["LaneCaller", "LaneDown", "Outcome"]
+__all__ = ["LaneCaller", "LaneDown", "Outcome", "SharedLimit"]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -85,11 +85,6 @@ class LaneCaller:
     def busy(self) -> int:
         """Calls in flight."""
         return self._slots.busy
-
-    @property
-    def concurrency(self) -> int:
-        """The most calls in flight."""
-        return self._slots.most
 
     @property
     def problem(self) -> LaneProblem | None:

@@ -15,7 +15,8 @@ from prefmill.contracts.chat import Params
 from prefmill.contracts.reasons import EMPTY, REFUSED, REJECTED
 from prefmill.engines import address
 from prefmill.engines.failures import Place, failure_of
-from prefmill.engines.http import Answer, Client
+from prefmill.engines.http import Client
+from prefmill.engines.http_answer import Answer
 from prefmill.engines.parameters import SAMPLING, refused_parameter
 from prefmill.engines.probe import probe
 from prefmill.engines.remote_options import RemoteOptions
@@ -75,7 +76,9 @@ class RemoteEngine(ABC):
         if not all(text.isprintable() for text in headers.values()):
             raise Unusable(self._place.line(f"{self._key_name} or a header holds a line break"))
         proxy = address.proxy_for(self.base_url)
-        self._client = Client(self._place, headers, self.options.timeout_s, proxy)
+        self._client = Client(
+            self.chat_url, self._place, headers, self.options.timeout_s, proxy=proxy
+        )
 
     async def probe(self, params: Params) -> None:
         """Look for the model in the server's list; only if it is not there, ask for a token."""

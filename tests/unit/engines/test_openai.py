@@ -1,7 +1,6 @@
 """The OpenAI engine against a server on loopback that sends exact bytes."""
 
 import asyncio
-import gzip
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -9,8 +8,7 @@ from typing import Any
 import pytest
 
 from prefmill.contracts.chat import Message, Params, Usage
-from prefmill.contracts.reasons import EMPTY, REFUSED, REJECTED
-from prefmill.engines import http
+from prefmill.contracts.reasons import EMPTY, REFUSED
 from prefmill.engines.openai import OpenAIEngine, OpenAIOptions
 from prefmill.plugins.engine import ChatRequest
 from prefmill.plugins.errors import EngineError, RecipeError, Rejected, Transient, Unusable
@@ -281,36 +279,6 @@ async def test_a_server_that_is_not_there_is_transient(start: Start, server: Any
     error = await failure(await start(base_url=f"http://127.0.0.1:{port}/v1"))
     assert isinstance(error, Transient)
     assert "cannot connect" in error.detail
-
-
-@pytest.mark.parametrize("way", ["length", "chunked", "gzip"])
-async def test_an_endless_answer_is_not_read_to_its_end(
-    server: Any, say: Any, start: Start, way: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http, "LARGEST_ANSWER", 100_000)
-    body = b'"' + b"x" * 200_000 + b'"'
-    start_line = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-    said = {
-        "length": start_line + b"Content-Length: 200002\r\n\r\n" + body,
-        "chunked": start_line + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(body) + body,
-        "gzip": say(gzip.compress(body), Content_Encoding="gzip"),
-    }[way]
-    server.says(say.close + said)
-    error = await failure(await start())
-    assert isinstance(error, Rejected)
-    assert error.reason == REJECTED
-    assert "larger than" in error.detail
-
-
-async def test_chunked_answers_are_read(server: Any, say: Any, start: Start) -> None:
-    body = say(chat()).split(b"\r\n\r\n", 1)[1]
-    said = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    for at in range(0, len(body), 50):
-        said += b"%x\r\n%b\r\n" % (len(body[at : at + 50]), body[at : at + 50])
-    server.says(said + b"0\r\n\r\n")
-    engine = await start()
-    for _ in range(2):
-        assert (await engine.complete(request())).text == "Hello."
 
 
 async def test_a_key_that_a_server_echoes_stays_out_of_messages(

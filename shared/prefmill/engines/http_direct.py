@@ -1,0 +1,199 @@
+"""Kept connections to one server, over plain asyncio: a sixth of the CPU of a general client."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections import deque
+from typing import Final, cast
+
+from yarl import URL
+
+from prefmill.engines.http_answer import Answer, AnswerParser, BadAnswer, TooLarge
+
+LONGEST_IDLE_S: Final = 15.0
+"""A connection that was idle for longer is not used again: something may have dropped it."""
+
+CONNECT_S: Final = 15.0
+
+_KEEPALIVE_S: Final = 60
+
+
+class ConnectError(OSError):
+    """No connection could be made."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection, one request at a time."""
+
+    def __init__(self, largest: int) -> None:
+        self._largest = largest
+        self._parser = AnswerParser(largest)
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[Answer] | None = None
+        self._transport: asyncio.Transport | None = None
+        self.usable = True
+        self.idle_since = 0.0
+
+    async def ask(self, request: bytes, timeout_s: float) -> Answer:
+        """Send a request and wait for its whole answer. Raises TimeoutError, OSError, BadAnswer
+        or TooLarge, and then closes the connection."""
+        if self._transport is None or not self.usable:
+            raise ConnectionResetError("the server closed the connection")
+        self._waiter = self._loop.create_future()
+        timer = self._loop.call_later(timeout_s, self._fail, TimeoutError())
+        self._transport.write(request)
+        try:
+            answer = await self._waiter
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            timer.cancel()
+            self._waiter = None
+        if self.usable and self._parser.keep and not self._transport.get_write_buffer_size():
+            self._parser = AnswerParser(self._largest)
+            self.idle_since = self._loop.time()
+        else:
+            self.close()
+        return answer
+
+    def close(self) -> None:
+        """Close the connection, after what is still to be written."""
+        self.usable = False
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self.usable = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected."""
+        self._transport = cast("asyncio.Transport", transport)
+        _keep_alive(transport.get_extra_info("socket"))
+
+    def data_received(self, data: bytes) -> None:
+        """A part of the answer; or, if nothing was asked, a server that is out of step."""
+        if self._waiter is None or self._waiter.done():
+            self.abort()
+            return
+        try:
+            answer = self._parser.feed(data)
+        except (BadAnswer, TooLarge) as error:
+            self._fail(error)
+        else:
+            if answer is not None:
+                self._waiter.set_result(answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The server closed the connection, which may be the end of its answer."""
+        self.usable = False
+        if self._waiter is None or self._waiter.done():
+            return
+        try:
+            answer = self._parser.end() if exc is None else None
+        except (BadAnswer, TooLarge) as error:
+            self._fail(error)
+            return
+        if answer is not None:
+            self._waiter.set_result(answer)
+        else:
+            self._fail(exc or ConnectionResetError("the server closed the connection"))
+
+    def _fail(self, error: BaseException) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(error)
+
+
+class DirectSession:
+    """As many connections as there are calls at once; idle ones are used again, newest first."""
+
+    def __init__(self, url: URL, headers: dict[str, str], timeout_s: float, largest: int) -> None:
+        self._host = url.raw_host or ""
+        self._port = url.port or 80
+        self._authority = url.authority
+        self._tls = _tls() if url.scheme == "https" else None
+        self._headers = headers
+        self._timeout_s = timeout_s
+        self._largest = largest
+        self._heads: dict[tuple[str, URL], bytes] = {}
+        self._idle: deque[Connection] = deque()
+        self._open: set[Connection] = set()
+
+    async def fetch(self, method: str, url: URL, body: bytes | None) -> Answer:
+        """The answer. Raises TimeoutError, OSError, BadAnswer or TooLarge."""
+        head = self._heads.get((method, url)) or self._head(method, url)
+        length = b"" if body is None else b"Content-Length: %d\r\n" % len(body)
+        connection = self._newest_idle() or await self._connect()
+        try:
+            answer = await connection.ask(
+                b"%b%b\r\n%b" % (head, length, body or b""), self._timeout_s
+            )
+        finally:
+            if not connection.usable:
+                self._open.discard(connection)
+        if connection.usable:
+            self._idle.append(connection)
+        return answer
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for connection in self._open:
+            connection.abort()
+        self._open.clear()
+        self._idle.clear()
+        await asyncio.sleep(0)
+
+    def _newest_idle(self) -> Connection | None:
+        oldest = asyncio.get_running_loop().time() - LONGEST_IDLE_S
+        while self._idle and self._idle[0].idle_since < oldest:
+            self._drop(self._idle.popleft())
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+            self._drop(connection)
+        return None
+
+    def _drop(self, connection: Connection) -> None:
+        connection.close()
+        self._open.discard(connection)
+
+    async def _connect(self) -> Connection:
+        try:
+            async with asyncio.timeout(min(CONNECT_S, self._timeout_s)):
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: Connection(self._largest), self._host, self._port, ssl=self._tls
+                )
+        except TimeoutError as error:
+            raise ConnectError("no connection in time") from error
+        except ssl.SSLCertVerificationError:
+            raise
+        except (OSError, UnicodeError) as error:
+            raise ConnectError(str(error) or type(error).__name__) from error
+        self._open.add(connection)
+        return connection
+
+    def _head(self, method: str, url: URL) -> bytes:
+        lines = [f"{method} {url.raw_path_qs} HTTP/1.1", f"Host: {self._authority}"]
+        lines += [f"{name}: {value}" for name, value in self._headers.items()]
+        head = "".join(f"{line}\r\n" for line in lines).encode()
+        self._heads[method, url] = head
+        return head
+
+
+def _tls() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _keep_alive(connected: socket.socket) -> None:
+    """An answer may take minutes, for which a connection is silent: middle boxes forget those."""
+    with contextlib.suppress(OSError):  # it may be gone again
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_S)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_S)
