@@ -7,7 +7,6 @@ from typing import Final
 
 from prefmill.engines.simulated.quality import marker, normal, quality_at
 
-_MARKS: Final = ".,;:!?\"'()[]*`“”"
 _DULL: Final = frozenset(
     ["about", "answer", "been", "could", "does", "each", "explain", "from", "give", "have", "into",
      "list", "make", "many", "more", "most", "please", "should", "some", "tell", "than", "that",
@@ -51,7 +50,7 @@ _STRIDES: Final = (3, 7, 9, 11, 13, 17, 19)
 @lru_cache(maxsize=1024)
 def topics_of(prompt: str) -> tuple[str, ...]:
     """Up to six telling words from the beginning of the prompt, in its order."""
-    words = [word.strip(_MARKS) for word in prompt[:300].lower().split()]
+    words = prompt[:200].lower().split()
     telling = [word for word in words if 3 < len(word) < 15 and word.isalpha()]
     found = tuple(dict.fromkeys([word for word in telling if word not in _DULL]))
     return found[:6] or ("the question", "its context")

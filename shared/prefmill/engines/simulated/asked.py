@@ -1,14 +1,12 @@
 """What was asked, however it came: by a call of the engine or over either wire."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from prefmill.engines.simulated.chance import draw
 from prefmill.plugins.engine import ChatRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """One request. `turns` are (role, content); `settings` is any text that tells parameters
     apart which do not shape a simulated answer (temperature, top_p, …)."""
 
@@ -28,7 +26,10 @@ class Asked:
     @property
     def prompt(self) -> str:
         """The last user turn."""
-        return next((content for role, content in reversed(self.turns) if role == "user"), "")
+        for role, content in reversed(self.turns):
+            if role == "user":
+                return content
+        return ""
 
     @property
     def chars(self) -> int:
@@ -50,8 +51,8 @@ def asked_by(request: ChatRequest, model: str) -> Asked:
     )
 
 
-def content_key(asked: Asked) -> int:
-    """64 bits from all of the request but its seed."""
+def content_key(asked: Asked, world: int) -> int:
+    """64 bits from all of the request but its seed, in the world of the simulation's seed."""
     flat = [part for turn in asked.turns for part in turn]
-    wants = (asked.max_tokens, *asked.stop, "json" if asked.schema is not None else "")
-    return draw(asked.model, asked.settings, *wants, *flat)
+    form = "json" if asked.schema is not None else "text"
+    return draw(world, asked.model, asked.settings, asked.max_tokens, *asked.stop, form, *flat)

@@ -5,8 +5,8 @@ from hashlib import blake2b
 
 def draw(*values: str | int | None) -> int:
     """A number of 64 bits from the values in order."""
-    text = "\x1f".join([str(value) for value in values])
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+    text = "\x1f".join(map(str, values)).encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(text, digest_size=8).digest())
 
 
 def unit(*values: str | int | None) -> float:

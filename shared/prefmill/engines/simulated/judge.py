@@ -9,7 +9,6 @@ from prefmill.engines.simulated.chance import draw
 from prefmill.engines.simulated.quality import fingerprint_of, quality_of
 from prefmill.engines.simulated.verdicts import Verdict
 
-_START: Final = re.compile(r"<text (\d+)>[ \t]*\n?")
 _OUTPUT: Final = re.compile(r"^(?:#{1,4} *(?:Your )?(?:Output|Annotation)\b|---+ *$)", re.MULTILINE)
 _JUDGING: Final = ("Aspect:", "Rating", "Output for Text")
 _ASPECT: Final = re.compile(r"Aspect:[ *]*([^\n]+)")
@@ -53,32 +52,39 @@ def shown_by(asked: Asked) -> Shown | None:
 
 def texts_in(prompt: str) -> tuple[str, ...]:
     """The texts from the last line that opens text 1: what stands before it is an example."""
-    starts = [start for start in _START.finditer(prompt) if _opens_a_line(prompt, start.start())]
-    first = max([at for at, start in enumerate(starts) if start[1] == "1"], default=len(starts))
     texts: list[str] = []
-    end = 0
-    for at, start in enumerate(starts[first:], first):
-        if start.start() < end or int(start[1]) != len(texts) + 1:
-            continue
-        end = _end_of(prompt, starts, at)
-        texts.append(prompt[start.end() : end].strip())
+    at = _last_opening(prompt)
+    while at >= 0:
+        number = len(texts) + 1
+        begin = at + len(f"<text {number}>")
+        fence = prompt.find(f"</text {number}>", begin)
+        at = _opening(prompt, number + 1, max(fence, begin))
+        end = fence if fence >= 0 else at if at >= 0 else _end_of_last(prompt, begin)
+        texts.append(prompt[begin:end].strip())
     return tuple(texts)
+
+
+def _last_opening(prompt: str) -> int:
+    at = prompt.rfind("<text 1>")
+    while at >= 0 and not _opens_a_line(prompt, at):
+        at = prompt.rfind("<text 1>", 0, at)
+    return at
+
+
+def _opening(prompt: str, number: int, begin: int) -> int:
+    mark = f"<text {number}>"
+    at = prompt.find(mark, begin)
+    while at >= 0 and not _opens_a_line(prompt, at):
+        at = prompt.find(mark, at + 1)
+    return at
 
 
 def _opens_a_line(prompt: str, at: int) -> bool:
     return not prompt[prompt.rfind("\n", 0, at) + 1 : at].strip()
 
 
-def _end_of(prompt: str, starts: list[re.Match[str]], at: int) -> int:
-    start = starts[at]
-    fence = prompt.find(f"</text {start[1]}>", start.end())
-    if fence >= 0:
-        return fence
-    following = str(int(start[1]) + 1)
-    after = [other.start() for other in starts[at + 1 :] if other[1] == following]
-    if after:
-        return after[0]
-    closings = [match.start() for match in _OUTPUT.finditer(prompt, start.end())]
+def _end_of_last(prompt: str, begin: int) -> int:
+    closings = [match.start() for match in _OUTPUT.finditer(prompt, begin)]
     return closings[-1] if closings else len(prompt)
 
 

@@ -1,6 +1,7 @@
 """The quality of a text, 1 to 5: written into simulated answers, and read off any text."""
 
 import re
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Final
 
@@ -34,6 +35,7 @@ def fingerprint_of(text: str) -> str:
     return f"{draw('fingerprint', text) & 0xFFFF:04x}"
 
 
+@lru_cache(maxsize=256)
 def mean_of(model: str) -> float:
     """The mean quality of a model's answers, 2.2 to 3.8, from its name."""
     return 2.2 + 1.6 * unit("mean", model)

@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from prefmill.engines.simulated.answer import write_answer
 from prefmill.engines.simulated.asked import Asked, content_key
@@ -22,8 +21,7 @@ REFUSAL: Final = "I am sorry, but I cannot help with this request."
 _SILENT: Final = frozenset({"429", "500", "503", "hang", "html"})
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What becomes of one request. `fault` is its name ("" for none), of a malformed verdict
     `malformed:FORM`; `key` tells requests apart; `arrival` counts the same one from 0."""
 
@@ -50,12 +48,13 @@ class Simulation:
 
     def __init__(self, options: SimulatedOptions) -> None:
         self.options = options
+        self._world = options.seed
         self._faults = Faults(options.faults)
         self._arrivals: dict[int, int] | None = {} if self._faults.any else None
 
     def meet(self, asked: Asked) -> Outcome:
         """What becomes of this request, this time."""
-        content = draw(content_key(asked), self.options.seed)
+        content = content_key(asked, self._world)
         key = draw(content, asked.seed)
         arrival = self._arrived(key)
         shown = shown_by(asked)
@@ -90,8 +89,9 @@ class Simulation:
         return self._answer(asked, key), "stop", ""
 
     def _answer(self, asked: Asked, key: int) -> str:
-        given = self.options.quality
-        mean = mean_of(asked.model) if given is None else given
+        mean = self.options.quality
+        if mean is None:
+            mean = mean_of(asked.model)
         text = write_answer(asked.prompt, key, mean, self.options.spread, asked.max_tokens)
         if asked.schema is None:
             return text

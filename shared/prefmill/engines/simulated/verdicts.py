@@ -1,11 +1,10 @@
 """Verdicts and the layout that judges are asked for (UltraFeedback's, arXiv 2310.01377)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What a judge says of one text. `types` is None for aspects without types and () where none
     were found; with types, `rationale` explains them and `rationale_for_rating` the rating."""
 
