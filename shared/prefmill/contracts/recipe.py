@@ -16,7 +16,7 @@ def _spec(value: object) -> object:
     return {value: None} if isinstance(value, str) else value
 
 
-Spec = Annotated[PluginSpec, BeforeValidator(_spec)]
+Spec = Annotated[PluginSpec, BeforeValidator(_spec, json_schema_input_type=PluginSpec | str)]
 
 
 class Price(Strict):
@@ -116,8 +116,8 @@ class Recipe(Strict):
     generate: GenerateStep = Field(default=GenerateStep(), description="How answers are made.")
     judges: dict[str, ModelSpec] = Field(default={}, description="Who can judge, by alias.")
     judge: JudgeStep | None = Field(default=None, description="How answers are judged.")
-    pool: Annotated[PoolStep, BeforeValidator(_pool)] = Field(
-        default=PoolStep(), description="How verdicts become scores."
+    pool: Annotated[PoolStep, BeforeValidator(_pool, json_schema_input_type=PoolStep | str)] = (
+        Field(default=PoolStep(), description="How verdicts become scores.")
     )
     output: Output = Field(default=Output(), description="What is written.")
     limits: Limits = Field(default=Limits(), description="Where it stops.")

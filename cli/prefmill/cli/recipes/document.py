@@ -37,17 +37,15 @@ class Document:
 
 def parse(text: str, name: str) -> Document:
     """Read YAML. RecipeError names file and line of every problem."""
-    loader = yaml.SafeLoader(text)
     try:
-        node = loader.get_single_node()
+        loader = yaml.SafeLoader(text)
         reader = _Reader(name, loader)
+        node = loader.get_single_node()
         value = reader.read(node, ()) if node else None
     except yaml.MarkedYAMLError as error:
         raise RecipeError(_syntax(error, name)) from error
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{name}: this is not YAML: {error}") from error
-    finally:
-        cast("Any", loader).dispose()
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-13-01
+        raise RecipeError(f"{name}: this is not YAML: {' '.join(str(error).split())}") from error
     if reader.problems:
         raise RecipeError(*reader.problems)
     return Document(name, value, reader.places)
@@ -91,8 +89,8 @@ class _Reader:
         self._refuse_duplicates(node)
         self.constructor.flatten_mapping(node)  # `<<: *base`; own keys come after merged ones
         for key_node, value_node in cast("list[tuple[Node, Node]]", node.value):
-            key = cast("Any", self.constructor).construct_object(key_node)
-            if not isinstance(key, str):
+            key = self._key(key_node)
+            if key is None:
                 raw = key_node.value if isinstance(key_node, ScalarNode) else "a collection"
                 self.problems.append(
                     f"{self._line(key_node)}: the key {raw} is no text; write it in quotes"
@@ -100,6 +98,14 @@ class _Reader:
                 continue
             self.places[(*path, key)] = self._line(key_node)
             yield key, self.read(value_node, (*path, key))
+
+    def _key(self, node: Node) -> str | None:
+        """A key as text; `429` is one, but `yes` and `null` may have meant something else."""
+        if not isinstance(node, ScalarNode):
+            return None
+        key = cast("Any", self.constructor).construct_object(node)
+        plain = isinstance(key, (str, int, float)) and not isinstance(key, bool)
+        return str(node.value) if plain else None
 
     def _refuse_duplicates(self, node: MappingNode) -> None:
         seen: dict[str, str] = {}

@@ -37,6 +37,8 @@ def _found(value: Any, path: Path) -> Iterator[tuple[Path, str | None]]:
 
 
 def _why(path: Path, value: str) -> str | None:
+    if "$" in value:  # filled from the environment: `Bearer $MY_KEY`
+        return None
     if path and _NAMES.fullmatch(str(path[-1]).lower()):
         return f"a recipe holds no secrets; {_instead(path)}"
     if _VALUES.fullmatch(value.strip()):

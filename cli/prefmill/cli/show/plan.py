@@ -28,7 +28,7 @@ def cost_of(plan: RunPlan) -> str:
     """`about $1.20`, and whether all of it is known."""
     known = sum(slot.cost_usd or 0.0 for slot in plan.slots)
     unknown = [slot.alias for slot in plan.slots if slot.calls and slot.cost_usd is None]
-    rest = f", and what {' and '.join(unknown)} cost" if unknown else ""
+    rest = f", the unknown price of {' and '.join(unknown)} aside" if unknown else ""
     return f"about {dollars(known)}{rest}"
 
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 DRAIN_S: Final = 10.0
 """How long calls in flight may go on after Ctrl-C."""
 
+ACK_WAIT_S: Final = 10.0
+"""So long the batches of a killed worker wait for another; services are one process each here."""
+
 _START_S: Final = 60.0
 _RESTARTS: Final = 5
 _WITHIN_S: Final = 60.0
@@ -111,7 +114,7 @@ class Stack:
 
     def _start(self, dsn: str, nats_url: str, port: int, token: str) -> None:
         assert self._home
-        nats = {"nats_url": nats_url}
+        nats = {"nats_url": nats_url, "ack_wait_s": ACK_WAIT_S}
         dsn = dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
         stored = {**nats, "database_url": dsn}
         deciding = {**stored, "host": "127.0.0.1", "port": port, "token": token}
@@ -124,7 +127,9 @@ class Stack:
             {"reset_on_start": False},  # by then workers may hold batches
         )
         exports = str(Path.cwd() / "out")
-        self._deciding.start("sink", log("sink"), {**stored, "exports_dir": exports})
+        self._deciding.start(
+            "sink", log("sink"), {**stored, "exports_dir": exports, "export_tick_s": 0.25}
+        )
         for worker in ("generator", "judge"):
             self._working.start(worker, log(worker), working)
 

@@ -1,0 +1,245 @@
+"""What is shown of a run is a plain function of its status."""
+
+from prefmill.cli.show.lines import milestones, progress, trouble
+from prefmill.cli.show.live import picture
+from prefmill.cli.show.numbers import count, dollars, seconds
+from prefmill.cli.show.outcome import example_lines, run_lines, sum_line, text_of
+from prefmill.cli.show.pace import Pace
+from prefmill.cli.show.plan import cost_of, paid_calls, plan_lines
+from prefmill.contracts.api import (
+    ExportStatus,
+    FormatOutcome,
+    RunPlan,
+    RunStatus,
+    SlotPlan,
+    SlotStatus,
+)
+
+
+def slot(alias: str, **values: object) -> SlotStatus:
+    known = {"kind": "generate", "model": f"{alias}-7b", "wanted": 100, "done": 0, "failed": 0}
+    return SlotStatus.model_validate({"alias": alias, "health": "ready", **known, **values})
+
+
+def run(*slots: SlotStatus, **values: object) -> RunStatus:
+    known = {"id": 1, "name": "r", "state": "running", "rows": 100, "source_done": True}
+    return RunStatus.model_validate({**known, "slots": slots, **values})
+
+
+def test_a_plain_line_says_how_far_each_is_how_fast_and_how_long_still() -> None:
+    pace = Pace()
+    pace.add(0.0, run(slot("a"), slot("j", kind="judge", wanted=50)))
+    now = run(slot("a", done=38, failed=2), slot("j", kind="judge", wanted=50, done=10))
+    now = now.model_copy(update={"cost_usd": 0.0421})
+    pace.add(10.0, now)
+    assert progress(now, pace, 75.0) == (
+        "1 min 15 s  a 40/100 (2 failed)  j 10/50  5.0 calls/s  $0.042  about 40 s left"
+    )
+
+
+def test_no_time_is_told_before_two_looks_or_while_prompts_still_come() -> None:
+    pace = Pace()
+    now = run(slot("a", done=1))
+    pace.add(0.0, now)
+    assert progress(now, pace, 1.0) == "    1 s  a 1/100  – calls/s  $0.00"
+    later = run(slot("a", done=11), source_done=False)
+    pace.add(1.0, later)
+    assert progress(later, pace, 2.0) == "    2 s  a 11/100  10 calls/s  $0.00"
+
+
+def test_the_pace_forgets_what_is_long_ago() -> None:
+    pace = Pace()
+    for second, done in ((0, 0), (100, 10), (110, 60)):
+        pace.add(second, run(slot("a", done=done)))
+    assert pace.rate(slot("a")) == 5.0
+
+
+def test_a_lane_without_a_worker_is_named_with_the_rows_that_wait() -> None:
+    assert trouble(slot("a", health=None, waiting=12)) == (
+        "no worker serves it; 12 rows wait for it"
+    )
+    assert trouble(slot("a", health="unusable", detail="401: wrong key", waiting=1)) == (
+        "unusable: 401: wrong key; 1 row waits for it"
+    )
+    assert trouble(slot("a", health=None, waiting=0)) == ""
+    assert trouble(slot("a", detail="rate limited, waits 3 s", waiting=5)) == (
+        "rate limited, waits 3 s"
+    )
+
+
+def test_milestones_are_told_once() -> None:
+    first = run(slot("a", done=99), state="loading", source_done=False)
+    second = run(slot("a", done=99))
+    done = slot("a", done=99, failed=1, reused=4, input_tokens=12_345, output_tokens=99)
+    third = run(done)
+    assert milestones(None, first) == ["loading prompts"]
+    assert milestones(first, second) == ["100 prompts loaded", "running"]
+    assert milestones(second, third) == [
+        "models.a: done, 99 answers, 4 reused, 1 failed, 12.3k tokens read, 99 written, –"
+    ]
+    assert milestones(third, third) == []
+
+
+def test_a_lane_that_stands_is_told_when_it_begins_to_and_when_the_reason_changes() -> None:
+    fine = run(slot("a", waiting=9))
+    alone = run(slot("a", waiting=9, health=None))
+    broken = run(slot("a", waiting=8, health="unusable", detail="404: no such model"))
+    assert milestones(fine, alone) == ["models.a: no worker serves it; 9 rows wait for it"]
+    assert milestones(alone, alone) == []
+    assert milestones(alone, broken) == [
+        "models.a: unusable: 404: no such model; 8 rows wait for it"
+    ]
+
+
+def test_a_stopped_run_tells_why_and_a_paused_one_how_to_go_on() -> None:
+    going = run()
+    assert milestones(going, run(state="failed", reason="no key")) == ["stopped: no key"]
+    assert milestones(going, run(state="paused")) == ["paused; go on with: prefmill resume r"]
+
+
+def test_an_export_is_told_when_it_is_begun() -> None:
+    wanted = ExportStatus(id=4, state="wanted")
+    writing = ExportStatus(id=4, state="writing", directory="/data/r")
+    assert milestones(run(exports=(wanted,)), run(exports=(writing,))) == [
+        "writing the dataset to /data/r"
+    ]
+
+
+def test_the_sum_of_a_format_adds_up_and_names_the_reasons() -> None:
+    sums = FormatOutcome(
+        prompts=805, out=790, ties=10, dropped={"below-margin": 4, "bad-row": 1}, records=790
+    )
+    assert sum_line("trl", sums) == (
+        "trl: 805 prompts = 790 out + 10 ties + 5 dropped (1 bad-row, 4 below-margin)"
+    )
+    many = sums.model_copy(update={"records": 1580, "dropped": {}})
+    assert sum_line("kto", many).endswith("+ 0 dropped; 1,580 records")
+
+
+def test_the_end_says_what_was_paid_and_what_failed() -> None:
+    ended = run(
+        slot("a", done=99, failed=1, input_tokens=1000, output_tokens=20, cost_usd=0.5, reused=3),
+        slot("b", done=100),
+        cost_usd=0.5,
+        rows_failed=2,
+    )
+    assert run_lines(ended) == [
+        ("paid: 1,000 tokens read, 20 written, $0.50 (no price known for b); 3 answers reused"),
+        (
+            "2 prompts could not be used, 1 answer or verdict failed for good; see: prefmill "
+            "failures r"
+        ),
+    ]
+
+
+def test_the_table_of_a_terminal_holds_every_model_and_what_is_wrong() -> None:
+    from rich.console import Console
+
+    pace = Pace()
+    now = run(
+        slot("a", done=5, cost_usd=0.01),
+        slot("j", kind="judge", health="unusable", detail="401: wrong key", waiting=95),
+    )
+    pace.add(0.0, now)
+    console = Console(width=120, record=True, file=None, quiet=False, force_terminal=False)
+    with console.capture() as captured:
+        console.print(picture(now, pace, 3.0))
+    shown = captured.get()
+    assert "r: running · 100 prompts · 3 s · $0.00" in shown
+    assert "a-7b" in shown
+    assert "j: unusable: 401: wrong key; 95 rows wait for it" in shown
+
+
+def test_a_plan_shows_changes_sums_and_warnings() -> None:
+    plan = RunPlan(
+        rows=10,
+        new_revision=True,
+        changes=("judges.k: added",),
+        slots=(
+            SlotPlan(
+                kind="generate",
+                alias="a",
+                model="m",
+                calls=0,
+                stored=30,
+                input_tokens=0,
+                output_tokens=0,
+                cost_usd=0.0,
+                paid=False,
+            ),
+            SlotPlan(
+                kind="judge",
+                alias="k",
+                model="gpt-x",
+                calls=40,
+                stored=0,
+                input_tokens=52_000,
+                output_tokens=9_000,
+                cost_usd=None,
+                paid=True,
+                warnings=("no price is known",),
+            ),
+        ),
+    )
+    assert plan_lines(plan) == [
+        "the recipe has changed:",
+        "  judges.k: added",
+        "10 prompts; about:",
+        "             model  calls  stored  tokens read  written   cost",
+        "  model   a  m          0      30            0      ≤ 0   free",
+        "  judge   k  gpt-x     40                52.0k  ≤ 9,000      –",
+        "  in all               40      30        52.0k  ≤ 9,000  $0.00",
+        "  ! judges.k: no price is known",
+    ]
+    assert paid_calls(plan) == 40
+    assert cost_of(plan) == "about $0.00, the unknown price of k aside"
+
+
+def test_numbers_are_short_and_say_something() -> None:
+    assert [count(n) for n in (0, 9_999, 12_345, 999_950, 4_100_000)] == [
+        "0",
+        "9,999",
+        "12.3k",
+        "1.0M",
+        "4.1M",
+    ]
+    assert [dollars(d) for d in (None, 0, 0.00042, 0.042, 1234.5)] == [
+        "–",
+        "$0.00",
+        "$0.00042",
+        "$0.042",
+        "$1,234.50",
+    ]
+    assert [seconds(s) for s in (None, 0.4, 59, 61, 3 * 3600 + 120)] == [
+        "–",
+        "0 s",
+        "59 s",
+        "1 min 1 s",
+        "3 h 2 min",
+    ]
+
+
+def test_one_record_of_a_written_dataset_is_shown(tmp_path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    (tmp_path / "trl").mkdir()
+    said = [{"role": "assistant", "content": "Because\n  of the " + "air " * 100}]
+    record = {
+        "prompt": [{"role": "user", "content": "Why?"}],
+        "chosen": said,
+        "rejected": said,
+        "chosen_rating": 4.5,
+    }
+    parquet.write_table(pa.Table.from_pylist([record]), tmp_path / "trl" / "train-00000.parquet")
+    lines = example_lines(tmp_path)
+    assert lines[:2] == ["one record of trl:", "  prompt:         Why?"]
+    assert lines[2].startswith("  chosen:         Because of the air air")
+    assert lines[2].endswith("…")
+    assert lines[-1] == "  chosen_rating:  4.5"
+    assert example_lines(tmp_path / "nothing") == []
+
+
+def test_of_messages_the_last_is_shown() -> None:
+    assert text_of([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]) == "b"
+    assert text_of(["x"]) == "['x']"
