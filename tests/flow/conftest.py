@@ -1,4 +1,4 @@
-"""A real nats-server for each test that wants one, on the store of that test alone."""
+"""One real nats-server for all tests of the line; each test that wants it gets new streams."""
 
 import os
 import signal
@@ -37,13 +37,17 @@ class Server:
     def start(self) -> None:
         self._nats = start_nats(self._home, self._port, sync="10s")
 
+    def start_again_if_killed(self) -> None:
+        if self._nats.poll() is not None:
+            self.start()
+
     def stop(self) -> None:
         self._nats.stop()
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with Home(tmp_path / "home") as home:
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Home(tmp_path_factory.mktemp("flow") / "home") as home:
         server = Server(home)
         yield server
         server.stop()
@@ -51,9 +55,13 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest_asyncio.fixture
 async def nc(server: Server) -> AsyncIterator[Client]:
-    """A connection to a server that has been bootstrapped."""
+    """A connection to a server with new, empty streams."""
+    server.start_again_if_killed()
     client = await connect(server.url, "test")
-    await bootstrap(jetstream_of(client), TOPOLOGY)
+    js = jetstream_of(client)
+    for stream in await js.streams_info():
+        await js.delete_stream(str(stream.config.name))
+    await bootstrap(js, TOPOLOGY)
     yield client
     await client.close()
 

@@ -66,14 +66,18 @@ async def test_a_slow_cell_holds_up_no_other_batch(line: Line) -> None:
 
 
 async def test_at_most_one_batch_is_held_beyond_the_free_slots(line: Line) -> None:
-    most = 0
-    async with line.generator(lane(concurrency=4)):
+    held: set[int] = set()
+    async with line.generator(lane(concurrency=4), drain_s=0.0):
         await line.opened(lane())
-        await line.publish(*(batch(f"b{n}", "sleep 0.2", "sleep 0.2") for n in range(12)))
-        while len(line.replies) < 12:
-            most = max(most, await line.unacked())
-            await asyncio.sleep(0.01)
-    assert most == 3, "two that fill the four slots, and one in reserve"
+        await line.publish(*(batch(f"b{n}", "sleep 60", "sleep 60") for n in range(6)))
+        await line.until(lambda: any(lane.busy == 4 for lane in line.announced[-1].lanes))
+        async with asyncio.timeout(10):
+            while await line.unacked() < 3:
+                await asyncio.sleep(0.01)
+        for _ in range(25):
+            held.add(await line.unacked())
+            await asyncio.sleep(0.02)
+    assert held == {3}, "two that fill the four slots, and one in reserve"
 
 
 async def test_heartbeats_keep_a_batch_that_takes_longer_than_the_ack_wait(line: Line) -> None:

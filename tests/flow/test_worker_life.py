@@ -78,6 +78,19 @@ async def test_calls_that_wait_for_a_shared_permit_do_not_begin_once_the_worker_
     permits.close()
 
 
+async def test_a_call_that_waits_for_a_busy_server_does_not_delay_the_end(line: Line) -> None:
+    await line.opened(lane())
+    async with asyncio.timeout(15):
+        async with line.generator(lane(), drain_s=60.0):
+            await line.publish(batch("b1", "hello", "wait 120"))
+            await line.until(
+                lambda: any("busy" in lane.detail for a in line.announced for lane in a.lanes)
+            )
+    await line.until(lambda: line.replies)
+    assert line.texts("b1") == {0: "echo hello"}
+    assert await line.left() == 0
+
+
 async def test_probes_tell_a_worker_that_waits_for_its_lane_from_one_that_serves(
     line: Line,
 ) -> None:

@@ -103,15 +103,15 @@ class CellPool:
         return untouched
 
     async def idle(self) -> None:
-        """Wait until nothing runs. Cancelled, it cancels what runs, and its jobs settle."""
-        try:
-            while self._runners:
-                await asyncio.wait(self._runners)
-        except asyncio.CancelledError:
-            for runner in self._runners:
-                runner.cancel()
-            await asyncio.gather(*self._runners, return_exceptions=True)
-            raise
+        """Wait until nothing runs."""
+        while self._runners:
+            await asyncio.wait(self._runners)
+
+    async def abandon(self) -> None:
+        """Cancel what runs. After `halt`: the jobs settle with what was answered."""
+        for runner in self._runners:
+            runner.cancel()
+        await asyncio.gather(*self._runners, return_exceptions=True)
 
     def _fill(self) -> None:
         """Open one more slot if there is something to start in it. One at a time: a slot that

@@ -47,6 +47,11 @@ class HostedEngine:
         return self._detail if self._caller is None else self._caller.detail
 
     @property
+    def busy(self) -> int:
+        """Requests that the engine works on now; those that wait are not among them."""
+        return self._caller.busy if self._caller else 0
+
+    @property
     def caller(self) -> LaneCaller:
         """What answers requests; there once `health` has been `ready`."""
         assert self._caller is not None, "a lane takes batches only when it is ready"

@@ -29,6 +29,8 @@ from prefmill.plugins.errors import RecipeError
 
 log: Final = logging.getLogger("prefmill.lane")
 
+_GLANCE_S: Final = 0.02
+
 _LAST_WORDS_S: Final = 10.0
 """For replies and acknowledgements after the last call; NATS may be away."""
 
@@ -121,7 +123,8 @@ class Lane:
 
     async def drain(self, deadline_s: float) -> None:
         """Take nothing more, give back what has not started, let calls go on until the deadline,
-        reply to the rest in part."""
+        reply to the rest in part. Calls that only wait (for a permit, for a server that is busy)
+        have cost nothing yet, and are not waited for."""
         assert self._running is not None, "opened before it is drained"
         self._stopping = True
         await self.loop.stop()
@@ -129,7 +132,9 @@ class Lane:
         self._engine.interrupt()
         with suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
-                await self._pool.idle()
+                while self._pool.busy and self._engine.busy:
+                    await asyncio.sleep(_GLANCE_S)
+        await self._pool.abandon()
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORDS_S):
                 await asyncio.shield(self._running)

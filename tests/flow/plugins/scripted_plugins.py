@@ -3,8 +3,7 @@ rubric whose verdict is a JSON list. They come in by the door that all plugins c
 
 import asyncio
 import json
-import os
-import signal
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,7 +12,7 @@ from prefmill.contracts.chat import Message, Params, Usage
 from prefmill.contracts.results import Reading
 from prefmill.contracts.work import JudgeRow
 from prefmill.plugins.engine import ChatRequest, Completion, EngineOptions
-from prefmill.plugins.errors import Rejected, Unusable
+from prefmill.plugins.errors import Rejected, Transient, Unusable
 from prefmill.plugins.rubric import Question
 
 
@@ -25,7 +24,8 @@ class ScriptedOptions(EngineOptions):
 
 
 class ScriptedEngine:
-    """`VERB ARGUMENT` as the last turn: sleep SECONDS, reject, big CHARS, die, or an echo."""
+    """`VERB ARGUMENT` as the last turn: sleep SECONDS, wait SECONDS, reject, big CHARS,
+    say TEXT, or an echo."""
 
     Options: ClassVar[type[EngineOptions]] = ScriptedOptions
     paid = False
@@ -65,8 +65,9 @@ async def _act(prompt: str) -> str:
         await asyncio.sleep(float(argument))
     elif verb == "reject":
         raise Rejected("rejected", "as the prompt asks")
-    elif verb == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
+    elif verb == "wait":
+        again = timedelta(seconds=float(argument))
+        raise Transient("the server is busy", again, rate_limited=True)
     elif verb == "big":
         return "x" * int(argument)
     elif verb == "say":
