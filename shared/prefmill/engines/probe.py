@@ -22,7 +22,7 @@ async def probe(engine: "RemoteEngine", params: Params) -> None:
     """Raises as `complete`, but for a request that is refused: the lane is then Unusable."""
     listed = await _listed(engine)
     model = engine.options.model
-    if any(name == model or name.endswith(f"/{model}") for name in listed):
+    if any(name == model or name.endswith(f"/{model}") for name in listed) or await _known(engine):
         engine.proven()
         return
     try:
@@ -45,6 +45,18 @@ async def _listed(engine: "RemoteEngine") -> list[str]:
         return []
     data = record(document).get("data", document)
     return [str(model.get("id")) for model in records(data)]
+
+
+async def _known(engine: "RemoteEngine") -> bool:
+    """Whether the server tells of the model alone, as those do that list none or not all."""
+    model = engine.options.model
+    answer = await engine.client.get(engine.models_url / model)
+    if answer.status != 200:
+        return False
+    try:
+        return record(parsed(answer.body)).get("id") == model
+    except ValueError:
+        return False
 
 
 async def _ask_for_one_token(engine: "RemoteEngine", params: Params) -> None:

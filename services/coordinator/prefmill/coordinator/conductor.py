@@ -174,7 +174,7 @@ class Conductor:
         if run.state == "loading":
             await self._set(run, "probing")
         first = {slot.lane for slot in plan.models}
-        needed = set(plan.lanes) if planned & first or not run.source_done else planned
+        needed = set(plan.lanes) if planned & first else planned
         await self._announce(plan, needed)
         for slug in sorted(needed):
             health, detail = self.fleet.health(slug, plan.lanes[slug].digest)
