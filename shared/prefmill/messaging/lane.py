@@ -132,7 +132,7 @@ class Lane:
         self._engine.interrupt()
         with suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
-                while self._pool.busy and self._engine.busy:
+                while self._pool.busy and self._engine.busy:  # noqa: ASYNC110 - no event tells
                     await asyncio.sleep(_GLANCE_S)
         await self._pool.abandon()
         with suppress(TimeoutError):
