@@ -56,10 +56,6 @@ AspectNames = Annotated[tuple[AspectName, ...], BeforeValidator(_listed), AfterV
 class UltraFeedbackOptions(Strict):
     """What a recipe may say of the rubric. A dump holds the templates themselves, no path."""
 
-    paths: ClassVar[tuple[str, ...]] = ("templates",)
-    """Options that may hold a path; the command makes it absolute, from the recipe's folder,
-    before it validates them."""
-
     ultrafeedback: AspectNames = Field(
         default=PAPER, min_length=1, description="Aspects to judge, one call each."
     )
