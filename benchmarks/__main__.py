@@ -1,0 +1,102 @@
+"""`python -m benchmarks`: measure, print the table, say what was missed.
+
+Exit codes: 0 all that is required was reached; 1 something was not, or a run failed; 130
+interrupted. Nothing is left behind.
+"""
+
+import argparse
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+
+from benchmarks import processes, table
+from benchmarks.bench import PARTS, POSSIBLE, Bench, Plan, Results, lines
+from benchmarks.llm import FakeLLM
+from benchmarks.runs import RunFailed
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    plan = _plan()
+    processes.adopt_orphans()
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with tempfile.TemporaryDirectory(prefix="prefmill-bench-") as folder, FakeLLM() as llm:
+            results = Bench(plan, Path(folder), llm).run()
+    except RunFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return report(results, plan)
+
+
+def report(results: Results, plan: Plan) -> int:
+    """Print all tables; 1 if a required figure was missed."""
+    figures = lines(results, plan)
+    print(f"\n{table.figures(figures)}\n")
+    _tell_throughput(results)
+    _tell_latency(results)
+    for rows in plan.memory_rows:
+        for run in results.runs.get(f"memory {rows}", ()):
+            print(
+                f"Memory at {rows:,} rows: peak {run.memory.peak:.0f} MB ({table.memory(run)}), "
+                f"median {run.memory.median:.0f} MB."
+            )
+    for found in results.profiles:
+        print(f"\n{table.profile(found)}")
+    missed = [figure.name for figure in figures if figure.missed]
+    print("\nmissed: " + "; ".join(missed) if missed else "\nall that is required was reached")
+    return int(bool(missed))
+
+
+def _tell_throughput(results: Results) -> None:
+    for run in results.runs.get("throughput", ()):
+        before, within = sum(run.start_cpu.values()), sum(run.cpu.values())
+        print(f"Where the CPU goes, first call to last verdict:\n\n{table.cpu(run)}\n")
+        print(
+            f"CPU before the first call {before:.1f} s; after the last verdict (dataset, stopping) "
+            f"{run.whole_cpu_s - before - within:.1f} s. The whole command took {run.whole_s:.1f} s"
+            f" ({run.rows / run.whole_s:,.0f} rows/s from command to dataset). The LLM server used "
+            f"{1000 * run.asked.server_cpu / run.rows / 3:.3f} ms CPU a call."
+        )
+
+
+def _tell_latency(results: Results) -> None:
+    for name in ("latency", "latency by hand"):
+        for run in results.runs.get(name, ()):
+            print(
+                f"At 500 ms ({name}): {run.rows_per_s:.1f} of {POSSIBLE:.1f} rows/s; at most "
+                f"{run.asked.peak} calls were in flight."
+            )
+
+
+def _plan() -> Plan:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rows", type=int, default=Plan.rows, help="at no latency")
+    parser.add_argument("--latency-rows", type=int, default=Plan.latency_rows)
+    parser.add_argument(
+        "--memory-rows", type=int, nargs="+", default=list(Plan.memory_rows), metavar="N"
+    )
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS))
+    parser.add_argument("--no-by-hand", action="store_true", help="prefmill alone")
+    parser.add_argument("--profile-seconds", type=int, default=Plan.profile_s)
+    given = parser.parse_args()
+    return Plan(
+        parts=tuple(given.only),
+        rows=given.rows,
+        latency_rows=given.latency_rows,
+        memory_rows=tuple(given.memory_rows),
+        profile_s=given.profile_seconds,
+        by_hand=not given.no_by_hand,
+    )
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
