@@ -1,13 +1,13 @@
 """The one layer that retries: a lane's calls, how many at once, and when the lane is given up.
 
-A Transient failure is waited out, for ever, and is no attempt. A 429 with `Retry-After` holds all
-new calls of the lane back that long; without one, and for 503 and 529, the lane sends fewer calls
-at once and recovers as they succeed. A request that fails by time-out, server error, lost
-connection or broken answer PATIENCE times, while others of the lane succeed in between, is itself
-at fault. A lane goes down at once when its engine is Unusable, and after streak.LONGEST rejections
-that are alike with no success between. A failure that comes in when the lane is down, the last of
-such a streak included, is not counted: its call raises LaneDown, as do all that wait; a success
-that comes in is returned.
+A Transient failure is waited out, for ever, and is no attempt. A server that is too full (429, 503,
+529) and names a wait holds all new calls of the lane back that long, unless the one that tries at
+once is answered; if it refuses many, the lane sends fewer at once until they succeed. A request
+that fails by time-out, server error, lost connection or broken answer tries.PATIENCE times, while
+others of the lane succeed in between, is itself at fault. A lane goes down at once when its engine
+is Unusable, and after streak.LONGEST rejections that are alike with no success between. A failure
+that comes in when the lane is down, the last of such a streak included, is not counted: its call
+raises LaneDown, as do all that wait; a success that comes in is returned.
 """
 
 import asyncio
@@ -15,40 +15,32 @@ import logging
 import random as _random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from prefmill.contracts.chat import Failure, Params, Usage
 from prefmill.contracts.reasons import NO_ANSWER, REJECTED, STREAK, UNUSABLE
 from prefmill.contracts.results import LaneProblem
 from prefmill.contracts.workers import LaneHealth
+from prefmill.engines.gate import Gate
 from prefmill.engines.outcome import LaneDown, Outcome
 from prefmill.engines.permits import SharedLimit
 from prefmill.engines.slots import Slots
 from prefmill.engines.streak import LONGEST, Streak
 from prefmill.engines.text import clean, one_line
+from prefmill.engines.tries import PATIENCE, Tries
 from prefmill.plugins.engine import ChatRequest, Completion, Engine
 from prefmill.plugins.errors import EngineError, Rejected, Transient, Unusable
 
-PATIENCE: Final = 5
-LONGEST_BACKOFF_S: Final = 30.0
-FIRST_BACKOFF_S: Final = 0.5
+PAUSES_FROM: Final = 3
+"""So many 429s with `Retry-After` and no answer between, and the whole lane waits: fewer may be a
+server that sheds load at random, and to hold 64 calls back for one would be slow."""
 WAITING_FROM: Final = 5
 """So many Transient failures with no answer between, and the lane's detail says that it waits."""
 
 __all__ = ["LaneCaller", "LaneDown", "Outcome", "SharedLimit"]
 
 _log: Final = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Tries:
-    """What one request went through: failures, those it may be blamed for, and how many calls
-    of the lane had succeeded at the last of these."""
-
-    failures: int = 0
-    blamed: int = 0
-    successes: int = -1
 
 
 class LaneCaller:
@@ -77,9 +69,10 @@ class LaneCaller:
         self._streak = Streak()
         self._successes = 0
         self._misses = 0
-        self._last_miss = ""
-        self._paused_until = 0.0
+        self._last_miss = self._last_refusal = ""
+        self._gate = Gate()
         self._resting: set[asyncio.Future[None]] = set()
+        self._held: set[asyncio.Future[None]] = set()
 
     @property
     def busy(self) -> int:
@@ -103,8 +96,8 @@ class LaneCaller:
         """Why the lane is down, or waits; empty if all is well."""
         if self._problem is not None:
             return self._problem.detail
-        if self._paused_until > self._clock():
-            return f"waiting as the server asks: {self._last_miss}"
+        if self._gate.confirmed and self._gate.until > self._clock():
+            return f"waiting as the server asks: {self._last_refusal}"
         if self._misses >= (1 if self._probing else WAITING_FROM):
             return f"waiting: {self._misses} failures in succession, the last: {self._last_miss}"
         return ""
@@ -114,7 +107,7 @@ class LaneCaller:
         waited out. The problem, if there is one."""
         self._probing, self._problem = True, None
         self._on_change()
-        tries = _Tries()
+        tries = Tries()
         try:
             while (wait := await self._probe(params, tries)) is not None:
                 await self._rest(wait)
@@ -127,7 +120,7 @@ class LaneCaller:
     def clear(self) -> None:
         """Forget all trouble and take calls again, at the full rate."""
         self._problem = None
-        self._misses, self._paused_until = 0, 0.0
+        self._misses, self._gate = 0, Gate()
         self._streak.end()
         self._slots.limit = float(self._slots.most)
         self._wake()
@@ -135,7 +128,7 @@ class LaneCaller:
 
     async def call(self, request: ChatRequest) -> Outcome:
         """The request's outcome, however long that takes. Raises LaneDown while the lane is."""
-        tries: _Tries | None = None
+        tries: Tries | None = None
         while True:
             if not self._enter_at_once():
                 await self._enter()
@@ -143,7 +136,7 @@ class LaneCaller:
             try:
                 completion = await self.engine.complete(request)
             except Transient as error:
-                tries = tries or _Tries()
+                tries = tries or Tries()
                 wait = self._missed(error, tries, started)
             except Rejected as error:
                 return self._rejected(error, started)
@@ -155,12 +148,12 @@ class LaneCaller:
                 return self._succeeded(completion, started)
             finally:
                 self._leave()
-            if tries.blamed >= PATIENCE:
+            if tries.at_fault:
                 return self._no_answer(started)
             await self._rest(wait)
 
     def _enter_at_once(self) -> bool:
-        if self._problem is not None or self._paused_until or not self._slots.take():
+        if self._problem is not None or self._gate.until or not self._slots.take():
             return False
         if self._permits is None or self._permits.take():
             return True
@@ -172,16 +165,15 @@ class LaneCaller:
         while True:
             if self._problem is not None:
                 raise LaneDown(self._problem)
-            if self._paused_until and (wait := self._paused_until - self._clock()) > 0:
-                await self._rest(wait * (1.0 + 0.1 * self._random()))
-                continue
-            self._paused_until = 0.0
             if not self._slots.take() and not await self._slots.wait():
                 continue
             await self._permitted()
-            if self._problem is None and not self._paused_until:
+            wait = self._gate.wait(self._clock()) if self._problem is None else 0.0
+            if self._problem is None and not wait:
                 return
             self._leave()
+            if wait:
+                await self._rest(wait * (1.0 + 0.1 * self._random()), self._held)
 
     async def _permitted(self) -> None:
         if self._permits is None or self._permits.take():
@@ -200,7 +192,7 @@ class LaneCaller:
     def _succeeded(self, completion: Completion, started: float) -> Outcome:
         self._successes += 1
         self._streak.end()
-        self._answered()
+        self._answered(started)
         self._slots.grow()
         text, model = clean(completion.text), clean(completion.model)
         if text is not completion.text or model is not completion.model:
@@ -208,7 +200,7 @@ class LaneCaller:
         return Outcome(completion, None, self._ms(started), completion.usage, model, text)
 
     def _rejected(self, error: Rejected, started: float) -> Outcome:
-        self._answered()
+        self._answered(started)
         detail = clean(error.detail)
         if self._problem is None and self._streak.add(error.reason, detail):
             self._go_down(STREAK, f"{LONGEST} calls in succession failed alike, the last: {detail}")
@@ -231,32 +223,32 @@ class LaneCaller:
         failure = Failure(reason=NO_ANSWER, detail=detail)
         return Outcome(None, failure, self._ms(started), Usage(), "", "")
 
-    def _missed(self, error: Transient, tries: _Tries, started: float) -> float:
+    def _missed(self, error: Transient, tries: Tries, started: float) -> float:
         """Note a Transient failure; seconds for this request to rest."""
         tries.failures += 1
-        if error.rate_limited:
-            self._slots.cut(started, self._clock())
-        elif self._successes > tries.successes:
-            tries.blamed, tries.successes = tries.blamed + 1, self._successes
         self._misses, self._last_miss = self._misses + 1, clean(error.detail)
         wait = error.retry_after.total_seconds() if error.retry_after else 0.0
-        if wait and error.rate_limited:
-            self._paused_until = max(self._paused_until, self._clock() + wait)
-        if wait or self._probing or self._misses == WAITING_FROM:
+        was_confirmed = self._gate.confirmed
+        if error.rate_limited:
+            self._last_refusal = self._last_miss
+            if self._gate.refused(started, self._clock(), wait):
+                self._slots.cut(started, self._clock())
+        else:
+            tries.blame(self._successes)
+        newly_held = self._gate.confirmed and not was_confirmed
+        if newly_held or self._probing or self._misses == WAITING_FROM:
             self._on_change()
-        return wait or self._backoff(tries.failures)
+        return wait or tries.backoff_s(self._random())
 
-    def _backoff(self, failures: int) -> float:
-        """Exponential, with full jitter."""
-        most = FIRST_BACKOFF_S * 2.0 ** min(failures - 1, 16)
-        return self._random() * min(most, LONGEST_BACKOFF_S)
-
-    def _answered(self) -> None:
-        """The server works: forget what was missed."""
-        if self._misses:
-            waited, self._misses = self._misses >= WAITING_FROM, 0
-            if waited:
-                self._on_change()
+    def _answered(self, started: float) -> None:
+        """The server works: forget what was missed, and lift the hold if it works again."""
+        changed, self._misses = self._misses >= WAITING_FROM, 0
+        was_confirmed = self._gate.confirmed
+        if self._gate.answered(started):
+            _wake(self._held)
+            changed = changed or was_confirmed
+        if changed:
+            self._on_change()
 
     def _go_down(self, reason: str, detail: str) -> LaneDown:
         """Pause the lane, unless it is down already; what to raise."""
@@ -267,7 +259,7 @@ class LaneCaller:
             self._on_change()
         return LaneDown(self._problem)
 
-    async def _probe(self, params: Params, tries: _Tries) -> float | None:
+    async def _probe(self, params: Params, tries: Tries) -> float | None:
         """Probe once; seconds until the next try, None if there is none to be."""
         try:
             await self.engine.probe(params)
@@ -277,22 +269,28 @@ class LaneCaller:
             self._go_down(UNUSABLE, error.detail)
         return None
 
-    async def _rest(self, seconds: float) -> None:
-        """Sleep; but no longer than until the lane goes down or is cleared."""
+    async def _rest(self, seconds: float, among: set[asyncio.Future[None]] | None = None) -> None:
+        """Sleep; but no longer than until the lane goes down or is cleared, or those `among` whom
+        it rests are woken."""
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         asleep = asyncio.ensure_future(self._sleep(seconds))
-        self._resting.add(woken)
+        resting = self._resting if among is None else among
+        resting.add(woken)
         try:
             await asyncio.wait((woken, asleep), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._resting.discard(woken)
+            resting.discard(woken)
             asleep.cancel()
 
     def _wake(self) -> None:
-        for woken in self._resting:
-            if not woken.done():
-                woken.set_result(None)
+        _wake(self._resting | self._held)
         self._slots.send_away()
 
     def _ms(self, started: float) -> int:
         return max(0, round((self._clock() - started) * 1000))
+
+
+def _wake(resting: set[asyncio.Future[None]]) -> None:
+    for woken in resting:
+        if not woken.done():
+            woken.set_result(None)

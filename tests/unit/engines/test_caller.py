@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from prefmill.contracts.chat import Message, Params, Usage
 from prefmill.contracts.reasons import EMPTY, NO_ANSWER, REJECTED, STREAK, UNUSABLE
 from prefmill.engines.caller import LaneCaller, LaneDown, Outcome
+from prefmill.engines.gate import Gate
 from prefmill.engines.slots import Slots
+from prefmill.engines.tries import Tries
 from prefmill.plugins.engine import ChatRequest, Completion, EngineOptions
 from prefmill.plugins.errors import EngineError, Rejected, Transient, Unusable
 
@@ -147,29 +149,70 @@ async def test_a_wait_that_the_server_names_is_kept() -> None:
     assert clock.slept == [7]
 
 
-@given(st.integers(0, 2000), st.floats(0, 1, exclude_max=True))
+@given(st.integers(1, 2000), st.floats(0, 1, exclude_max=True))
 def test_a_backoff_is_never_longer_than_half_a_minute(failures: int, chance: float) -> None:
-    caller = LaneCaller(Played(playing(DONE)), concurrency=1, random=lambda: chance)
-    assert 0 <= caller._backoff(failures + 1) <= 30  # noqa: SLF001
+    assert 0 <= Tries(failures).backoff_s(chance) <= 30
 
 
-async def test_a_429_with_a_wait_holds_back_all_new_calls_of_the_lane() -> None:
+async def limited_until(
+    clock: Clock, until: float, calls: int, concurrency: int
+) -> list[tuple[float, int]]:
+    """When a lane asks a server that refuses all calls until then, naming 20 s, and how many."""
+    started: list[float] = []
+
+    async def limited(_: int) -> Completion:
+        started.append(clock.now)
+        await asyncio.sleep(0)
+        if clock.now < until:
+            raise Transient("429", timedelta(seconds=20), rate_limited=True)
+        return DONE
+
+    caller = lane(Played(limited), clock, concurrency=concurrency)
+    await asyncio.gather(*(caller.call(ask(seed)) for seed in range(calls)))
+    return [(when, started.count(when)) for when in sorted(set(started))]
+
+
+async def test_a_429_with_a_wait_holds_back_the_lane_but_for_one_call_that_tries() -> None:
+    clock = Clock()
+    asked = await limited_until(clock, until=110.0, calls=30, concurrency=1)
+    assert asked[0] == (100.0, 2)
+    assert asked[1][0] >= 120.0
+
+
+async def test_calls_that_were_in_flight_together_are_refused_together_and_one_tries() -> None:
+    clock = Clock()
+    asked = await limited_until(clock, until=110.0, calls=30, concurrency=8)
+    assert asked[0] == (100.0, 9)
+    assert asked[1][0] >= 120.0
+
+
+async def test_a_stray_429_holds_back_nobody_but_its_own_call() -> None:
     clock = Clock()
     started: list[tuple[int, float]] = []
+    changes: list[str] = []
 
-    async def limited(seed: int) -> Completion:
+    async def stray(seed: int) -> Completion:
         started.append((seed, clock.now))
         if len(started) == 1:
             raise Transient("429", timedelta(seconds=20), rate_limited=True)
         return DONE
 
-    caller = lane(Played(limited), clock, concurrency=1)
-    first = asyncio.create_task(caller.call(ask(1)))
-    others = [asyncio.create_task(caller.call(ask(seed))) for seed in (2, 3)]
-    await asyncio.gather(first, *others)
-    assert started[0] == (1, 100.0)
-    assert len(started) == 4
-    assert all(when >= 120.0 for _, when in started[1:])
+    gate = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        await gate.wait()
+        clock.now += seconds
+
+    caller = lane(Played(stray), clock, sleep=sleep, on_change=lambda: changes.append("changed"))
+    first = asyncio.create_task(caller.call(ask(0)))
+    await asyncio.sleep(0)
+    for seed in range(1, 40):
+        assert (await caller.call(ask(seed))).completion == DONE
+    assert {when for _, when in started} == {100.0}
+    assert changes == []
+    gate.set()
+    await first
+    assert started[-1] == (0, 120.0)
 
 
 async def test_a_lane_that_is_told_to_wait_says_so_and_recovers() -> None:
@@ -180,17 +223,27 @@ async def test_a_lane_that_is_told_to_wait_says_so_and_recovers() -> None:
         await gate.wait()
         clock.now += seconds
 
-    engine = Played(playing(Transient("429 slow", timedelta(seconds=9), rate_limited=True), DONE))
+    slow = Transient("429 slow", timedelta(seconds=9), rate_limited=True)
+    engine = Played(playing(slow, slow, DONE))
     caller = lane(engine, clock, sleep=sleep, on_change=lambda: seen.append(caller.detail))
-    call = asyncio.create_task(caller.call(ask()))
+    calls = [asyncio.create_task(caller.call(ask(seed))) for seed in range(2)]
     while not seen:
         await asyncio.sleep(0)
     assert seen == ["waiting as the server asks: 429 slow"]
     assert caller.health == "ready"
     assert caller.busy == 0
     gate.set()
-    await call
+    await asyncio.gather(*calls)
     assert caller.detail == ""
+
+
+def test_a_gate_tells_a_stray_refusal_from_a_full_server() -> None:
+    gate = Gate()
+    for _ in range(100):
+        assert not gate.refused(started=0.0, now=0.0, wait_s=0.0)
+        for _ in range(19):
+            gate.answered(0.0)
+    assert any(gate.refused(0.0, 0.0, 0.0) for _ in range(8))
 
 
 async def test_a_server_that_is_full_is_sent_fewer_calls_at_once_until_it_recovers() -> None:

@@ -1,0 +1,34 @@
+"""What one request went through: how long it rests, and when it is itself at fault."""
+
+from dataclasses import dataclass
+from typing import Final
+
+PATIENCE: Final = 5
+"""So many failures, each after another call of the lane had succeeded, are the request's own."""
+
+LONGEST_BACKOFF_S: Final = 30.0
+FIRST_BACKOFF_S: Final = 0.5
+
+
+@dataclass(slots=True)
+class Tries:
+    """The Transient failures of one request."""
+
+    failures: int = 0
+    _blamed: int = 0
+    _successes: int = -1
+
+    @property
+    def at_fault(self) -> bool:
+        """Whether it is the request, not the server."""
+        return self._blamed >= PATIENCE
+
+    def blame(self, successes: int) -> None:
+        """It failed, when so many calls of the lane had succeeded."""
+        if successes > self._successes:
+            self._blamed, self._successes = self._blamed + 1, successes
+
+    def backoff_s(self, chance: float) -> float:
+        """Seconds until the next try: exponential, with full jitter."""
+        most = FIRST_BACKOFF_S * 2.0 ** min(self.failures - 1, 16)
+        return chance * min(most, LONGEST_BACKOFF_S)
