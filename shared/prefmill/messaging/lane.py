@@ -211,6 +211,7 @@ class Lane:
                 self._spawn(job.held.give_back())
 
     def _settle(self, job: Job) -> None:
+        self.answered += len(job.answered)
         self._spawn(self._reply(job, self._problem))
 
     async def _reply(self, job: Job, problem: LaneProblem | None) -> None:
@@ -227,7 +228,6 @@ class Lane:
         )
         for message in messages_of(reply):
             await self._send(message)
-        self.answered += len(job.answered)
         await job.held.done()
 
     async def _send(self, message: bytes) -> None:
