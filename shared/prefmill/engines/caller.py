@@ -96,7 +96,7 @@ class LaneCaller:
         """Why the lane is down, or waits; empty if all is well."""
         if self._problem is not None:
             return self._problem.detail
-        if self._gate.confirmed and self._gate.until > self._clock():
+        if self._gate.told and self._gate.until > self._clock():
             return f"waiting as the server asks: {self._last_refusal}"
         if self._misses >= (1 if self._probing else WAITING_FROM):
             return f"waiting: {self._misses} failures in succession, the last: {self._last_miss}"
@@ -228,25 +228,25 @@ class LaneCaller:
         tries.failures += 1
         self._misses, self._last_miss = self._misses + 1, clean(error.detail)
         wait = error.retry_after.total_seconds() if error.retry_after else 0.0
-        was_confirmed = self._gate.confirmed
+        was_told = self._gate.told
         if error.rate_limited:
             self._last_refusal = self._last_miss
             if self._gate.refused(started, self._clock(), wait):
                 self._slots.cut(started, self._clock())
         else:
             tries.blame(self._successes)
-        newly_held = self._gate.confirmed and not was_confirmed
-        if newly_held or self._probing or self._misses == WAITING_FROM:
+        newly_told = self._gate.told and not was_told
+        if newly_told or self._probing or self._misses == WAITING_FROM:
             self._on_change()
         return wait or tries.backoff_s(self._random())
 
     def _answered(self, started: float) -> None:
         """The server works: forget what was missed, and lift the hold if it works again."""
         changed, self._misses = self._misses >= WAITING_FROM, 0
-        was_confirmed = self._gate.confirmed
+        was_told = self._gate.told
         if self._gate.answered(started):
             _wake(self._held)
-            changed = changed or was_confirmed
+            changed = changed or was_told
         if changed:
             self._on_change()
 

@@ -6,6 +6,9 @@ from typing import Final
 CROWDED: Final = 0.2
 """More than this share of the last answers says `too full`: fewer calls at once."""
 
+LONG_S: Final = 5.0
+"""A hold of so many seconds is worth a word at once."""
+
 _MEMORY: Final = 16
 """About so many answers make up that share."""
 
@@ -13,10 +16,11 @@ _MEMORY: Final = 16
 @dataclass(slots=True)
 class Gate:
     """Holds new calls back for as long as the server asks. One is let through at once: if it is
-    answered, the refusal was a stray one and the hold is lifted; if not, the hold is confirmed."""
+    answered, the refusal was a stray one and the hold is lifted. `told` is whether a person
+    should hear of the hold: it is long, or the call that tried was refused too."""
 
     until: float = 0.0
-    confirmed: bool = False
+    told: bool = False
     _since: float = 0.0
     _trial: bool = False
     _share: float = 0.0
@@ -27,9 +31,9 @@ class Gate:
         self._share += (1.0 - self._share) / _MEMORY
         held = self.until > now
         if held and started >= self._since:
-            self.confirmed = True
+            self.told = True
         if wait_s and not held:
-            self._since, self._trial, self.confirmed = now, True, False
+            self._since, self._trial, self.told = now, True, wait_s >= LONG_S
         if wait_s:
             self.until = max(self.until, now + wait_s)
         return self._share > CROWDED
@@ -39,7 +43,7 @@ class Gate:
         self._share -= self._share / _MEMORY
         lifted = self.until > 0.0 and started >= self._since
         if lifted:
-            self.until, self.confirmed = 0.0, False
+            self.until, self.told = 0.0, False
         return lifted
 
     def wait(self, now: float) -> float:
@@ -49,5 +53,5 @@ class Gate:
                 return self.until - now
             self._trial = False
         elif self.until:
-            self.until, self.confirmed = 0.0, False
+            self.until, self.told = 0.0, False
         return 0.0

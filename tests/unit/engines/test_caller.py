@@ -194,7 +194,7 @@ async def test_a_stray_429_holds_back_nobody_but_its_own_call() -> None:
     async def stray(seed: int) -> Completion:
         started.append((seed, clock.now))
         if len(started) == 1:
-            raise Transient("429", timedelta(seconds=20), rate_limited=True)
+            raise Transient("429", timedelta(seconds=2), rate_limited=True)
         return DONE
 
     gate = asyncio.Event()
@@ -212,10 +212,13 @@ async def test_a_stray_429_holds_back_nobody_but_its_own_call() -> None:
     assert changes == []
     gate.set()
     await first
-    assert started[-1] == (0, 120.0)
+    assert started[-1] == (0, 102.0)
 
 
-async def test_a_lane_that_is_told_to_wait_says_so_and_recovers() -> None:
+@pytest.mark.parametrize(("wait_s", "refusals"), [(2, 2), (60, 1)])
+async def test_a_lane_that_is_told_to_wait_says_so_and_recovers(
+    wait_s: float, refusals: int
+) -> None:
     clock, seen = Clock(), list[str]()
     gate = asyncio.Event()
 
@@ -223,10 +226,10 @@ async def test_a_lane_that_is_told_to_wait_says_so_and_recovers() -> None:
         await gate.wait()
         clock.now += seconds
 
-    slow = Transient("429 slow", timedelta(seconds=9), rate_limited=True)
-    engine = Played(playing(slow, slow, DONE))
+    slow = Transient("429 slow", timedelta(seconds=wait_s), rate_limited=True)
+    engine = Played(playing(*[slow] * refusals, DONE))
     caller = lane(engine, clock, sleep=sleep, on_change=lambda: seen.append(caller.detail))
-    calls = [asyncio.create_task(caller.call(ask(seed))) for seed in range(2)]
+    calls = [asyncio.create_task(caller.call(ask(seed))) for seed in range(refusals)]
     while not seen:
         await asyncio.sleep(0)
     assert seen == ["waiting as the server asks: 429 slow"]
