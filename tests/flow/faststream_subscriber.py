@@ -58,7 +58,7 @@ async def unacked(js: JetStreamContext, lane: str) -> int:
 
 async def most_held(js: JetStreamContext, url: str, ack_wait: float) -> dict[str, Any]:
     """How many messages are held at once, and how many stay so after an orderly stop."""
-    subscriber = Subscriber(url, "held", 0.3, ack_wait)
+    subscriber = Subscriber(url, "held", 0.5, ack_wait)
     await subscriber.broker.start()
     most = 0
     until = time.monotonic() + 1.2

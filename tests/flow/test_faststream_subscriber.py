@@ -26,7 +26,6 @@ async def test_faststreams_subscriber_still_breaks_the_promises_of_the_pull_loop
     )
     output, _ = await process.communicate()
     figures = json.loads(output)
-    assert figures["most_unacked"] == figures["workers"] + 1, "the one promise it keeps"
     assert figures["unacked_after_stop"] > 0, "not started, not given back"
     assert figures["handled_twice"] > 0, "fetched ahead without a heartbeat"
     assert figures["ping_without_consumer"], "says that it is well, and gets nothing"
