@@ -81,7 +81,8 @@ def failures(name: str, api: str | None, home: str | None) -> None:
     """List the rows of RUN that failed, with the reason."""
     client = connect(api, home)
     found = [line for row in client.failed_rows(find(client, name).id) for line in _failed(row)]
-    for line in table(("row", "where", "reason", "what happened"), found, left=4):
+    headers = ("row", "where", "reason", "what happened")
+    for line in table(headers, found, left=4) if found else ["nothing failed"]:
         click.echo(line)
 
 

@@ -91,11 +91,17 @@ def _absolute(value: dict[str, Any], folder: Path) -> dict[str, Any]:
     source, judge = value.get("source"), value.get("judge")
     rooted = dict(value)
     if source:
-        rooted["source"] = _rooted(source, _FILES, folder)
+        rooted["source"] = _rooted(source, (*_FILES, *_local_hub(source)), folder)
     if isinstance(judge, dict):
         judge = cast("dict[str, Any]", judge)
         rooted["judge"] = judge | {"rubric": _rooted(judge.get("rubric"), _FOLDERS, folder)}
     return rooted
+
+
+def _local_hub(source: Any) -> tuple[str, ...]:
+    """`org/name` is a repository; what begins with a dot or a tilde is a folder."""
+    hub = source.get("hub") if isinstance(source, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return ("hub",) if isinstance(hub, str) and hub.startswith((".", "~")) else ()
 
 
 def _rooted(spec: Any, keys: tuple[str, ...], folder: Path) -> Any:

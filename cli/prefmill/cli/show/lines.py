@@ -56,11 +56,15 @@ def _slot(slot: SlotStatus) -> str:
 
 
 def _of_run(before: RunStatus | None, after: RunStatus) -> Iterator[str]:
+    state = _STATES[after.state].format(name=after.name, reason=after.reason)
+    changed = before is None or before.state != after.state
+    if changed and after.state == "loading":
+        yield state
     if after.source_done and not (before and before.source_done):
         bad = f", {after.rows_failed:,} of them unusable" if after.rows_failed else ""
         yield f"{plural(after.rows, 'prompt')} loaded{bad}"
-    if before is None or before.state != after.state:
-        yield _STATES[after.state].format(name=after.name, reason=after.reason)
+    if changed and after.state != "loading":
+        yield state
 
 
 def _of_slots(before: RunStatus | None, after: RunStatus) -> Iterator[str]:

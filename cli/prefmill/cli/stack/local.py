@@ -44,6 +44,7 @@ class Stack:
         self._home: Home | None = None
         self._postgres: Postgres | None = None
         self._nats: Nats | None = None
+        self._serving = False
         self._restarts: deque[float] = deque(maxlen=_RESTARTS)
 
     def check(self, recipe: dict[str, Any]) -> list[str]:
@@ -96,8 +97,10 @@ class Stack:
 
     def stop(self) -> None:
         """Workers first, which reply in part; then sink, coordinator, and the servers."""
-        if self._home:
-            (self.home / "api.json").unlink(missing_ok=True)
+        if not self._serving:
+            self.kill()  # nothing has begun; what is still importing need not end it
+            return
+        (self.home / "api.json").unlink(missing_ok=True)
         self._working.stop(("generator", "judge"), DRAIN_S + 3)
         self._working.leave()
         self._deciding.stop(("sink",), 15)
@@ -107,10 +110,11 @@ class Stack:
 
     def kill(self) -> None:
         """End everything at once; what was stored stays."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._working.kill()
         self._deciding.kill()
         self._stop_servers(2)
+        signal.signal(signal.SIGINT, before)
 
     def _start(self, dsn: str, nats_url: str, port: int, token: str) -> None:
         assert self._home
@@ -120,6 +124,7 @@ class Stack:
         deciding = {**stored, "host": "127.0.0.1", "port": port, "token": token}
         working = {**nats, "host_any": True, "drain_s": DRAIN_S}
         log = self._home.log
+        self._serving = True
         self._deciding.start(
             "coordinator",
             log("coordinator"),

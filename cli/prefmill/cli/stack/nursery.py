@@ -228,7 +228,7 @@ def _due_again(restarts: deque[float]) -> float | None:
     recent = sum(1 for at in restarts if now - at < WITHIN_S)
     if recent >= RESTARTS:
         return None
-    return now + (0.0 if recent == 0 else 0.25 * 2**recent)
+    return now + (0.0 if recent == 0 else 0.1 * 2**recent)
 
 
 def _permits(count: int) -> Any:
