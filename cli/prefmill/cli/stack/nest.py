@@ -64,7 +64,7 @@ class Nest:
 
     def events(self) -> list[dict[str, Any]]:
         """What happened since the last look. Stop if the nursery itself is gone."""
-        while select.select([self._channel], [], [], 0)[0]:
+        while b"\n" in self._buffer or select.select([self._channel], [], [], 0)[0]:
             self._events.append(self._next())
         events, self._events = self._events, []
         return events
