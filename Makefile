@@ -16,8 +16,9 @@ $(UV):
 
 $(STAMP): $(UV) requirements/dev.txt $(addsuffix /pyproject.toml,$(DISTS))
 	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
-	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(addprefix -e ./,$(DISTS))
+	$(BIN)/python -m compileall -q shared services cli
 	touch $@
 
 install: $(STAMP) ## make .venv with everything in it

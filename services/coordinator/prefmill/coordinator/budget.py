@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from prefmill.coordinator.domain.prices import price_of
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prefmill.coordinator.domain.plan import Plan
+from prefmill.coordinator.domain.prices import price_of
 from prefmill.coordinator.domain.resolved import ResolvedModel
 from prefmill.coordinator.status import look, mean_cost, spent
 from prefmill.ledger.planning import PUBLISHED

@@ -4,9 +4,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
-from prefmill.coordinator.domain.estimate import estimate
-
 from prefmill.contracts.api import RunPlan, RunRequest, SlotPlan
+from prefmill.coordinator.domain.estimate import estimate
 from prefmill.coordinator.domain.resolved import Resolved, resolve
 from prefmill.ledger import runs, status
 from prefmill.ledger.database import Ledger

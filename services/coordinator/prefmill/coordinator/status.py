@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from prefmill.coordinator.domain.prices import price_of
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prefmill.contracts.api import ExportStatus, FormatOutcome, RunStatus, SlotStatus
 from prefmill.coordinator.domain.plan import Plan, PlanSlot
+from prefmill.coordinator.domain.prices import price_of
 from prefmill.coordinator.fleet import Fleet
 from prefmill.ledger import exports, planning, runs, status
 from prefmill.ledger.exports import Export

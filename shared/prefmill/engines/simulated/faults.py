@@ -37,12 +37,12 @@ def _nearest(name: str) -> str:
 class Faults:
     """Decides by chance that depends on the request only.
 
-    `seed` is the request's own, None where the wire has none; `arrival` is how often the identical
-    request came before. What arrives broken at no cost (TRANSPORT) depends on the arrival, so that
-    sending it again gets through. What costs an attempt (an empty answer, a verdict that cannot be
-    read) depends on the seed, which a new attempt changes, or without one on the arrival. What can
-    be read all the same depends on neither. So a request that is asked twice because its first
-    answer was lost leads to the same stored result."""
+    `arrival` is how often the identical request came before. What arrives broken at no cost
+    (TRANSPORT) depends on it, so that sending it again gets through. What a judge says depends on
+    the request alone: a new attempt has another seed, or shows the texts in another order. So a
+    request that is asked twice because its first answer was lost leads to the same stored result.
+    An answer that comes empty on a wire without seeds depends on the arrival, as nothing else in a
+    new attempt differs."""
 
     def __init__(self, rates: Mapping[str, float]) -> None:
         self._transport = [(name, rates[name]) for name in TRANSPORT if rates.get(name)]
@@ -65,27 +65,16 @@ class Faults:
                 return name
         return ""
 
-    def empty(self, key: int, seed: int | None, arrival: int) -> bool:
+    def empty(self, key: int, arrival: int) -> bool:
         """Whether the answer is empty."""
-        count = arrival if seed is None else 0
-        return self._empty > 0 and unit("empty", key, count) < self._empty
+        return self._empty > 0 and unit("empty", key, arrival) < self._empty
 
-    def form(
-        self, key: int, seed: int | None, arrival: int, verdicts: Sequence[Verdict]
-    ) -> Malformed | None:
+    def form(self, key: int, verdicts: Sequence[Verdict]) -> Malformed | None:
         """The malformed form of a verdict; None for none."""
-        if not self._malformed:
-            return None
-        chosen = self._choose("settled", key, 0, verdicts)
-        if seed is not None or (chosen and chosen.outcome in ("recovered", "other")):
-            return chosen
-        chosen = self._choose("lost", key, arrival, verdicts)
-        return chosen if chosen and chosen.outcome == "lost" else None
+        return self._choose(key, verdicts) if self._malformed else None
 
-    def _choose(
-        self, salt: str, key: int, count: int, verdicts: Sequence[Verdict]
-    ) -> Malformed | None:
-        chance = unit(salt, key, count)
+    def _choose(self, key: int, verdicts: Sequence[Verdict]) -> Malformed | None:
+        chance = unit("malformed", key)
         for rate, forms in self._malformed:
             if chance < rate:
                 fit = [form for form in forms if form.applies(verdicts)]

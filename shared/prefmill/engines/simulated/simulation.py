@@ -59,11 +59,12 @@ class Simulation:
         arrival = self._arrived(key)
         shown = shown_by(asked)
         fault = self._faults.transport(key, arrival)
-        if not fault and self._faults.empty(key, asked.seed, arrival):
+        told_apart = asked.seed is not None or shown is not None
+        if not fault and self._faults.empty(key, 0 if told_apart else arrival):
             fault = "empty"
         said, finish = "", "stop"
         if fault not in _SILENT and fault != "empty":
-            said, finish, form = self._say(asked, shown, content, key, arrival)
+            said, finish, form = self._say(asked, shown, content, key)
             fault = fault or form
         return self._outcome(asked, shown, key, arrival, fault, said, finish)
 
@@ -75,12 +76,12 @@ class Simulation:
         return arrival
 
     def _say(
-        self, asked: Asked, shown: Shown | None, content: int, key: int, arrival: int
+        self, asked: Asked, shown: Shown | None, content: int, key: int
     ) -> tuple[str, Finish, str]:
         """The whole text, why it ends, and the malformed form it has."""
         if shown is not None:
             verdicts = judge(shown, asked.model)
-            form = self._faults.form(key, asked.seed, arrival, verdicts)
+            form = self._faults.form(key, verdicts)
             if form is not None:
                 return form.write(verdicts), "stop", f"malformed:{form.name}"
             return _well_formed(asked, verdicts), "stop", ""

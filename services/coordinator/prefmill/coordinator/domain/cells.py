@@ -61,7 +61,9 @@ def _next(row: RowState, plan: Plan, key: CellKey, content: bytes, texts: int = 
     made, counted = row.attempts.get(key, (0, 0))
     digest = request_digest(plan.seed, slot.model.key, key, made, content)
     last = counted + 1 >= plan.attempts
-    return Lacking(slot, key, made, last, digest, _order(digest, texts))
+    order = _order(plan.seed, content + slot.model.key, key.aspect, texts)
+    turn = made % texts if texts else 0
+    return Lacking(slot, key, made, last, digest, (*order[turn:], *order[:turn]))
 
 
 def request_digest(seed: int, slot: bytes, key: CellKey, attempt: int, content: bytes) -> bytes:
@@ -71,7 +73,10 @@ def request_digest(seed: int, slot: bytes, key: CellKey, attempt: int, content: 
     return hashlib.sha256(asked + slot + content).digest()
 
 
-def _order(digest: bytes, texts: int) -> tuple[int, ...]:
+def _order(seed: int, salt: bytes, aspect: str, texts: int) -> list[int]:
+    """A shuffle of its own for every row, judge and aspect. Each attempt turns it by one, so that
+    asking again is another request also for an engine without seeds."""
     order = list(range(texts))
-    random.Random(int.from_bytes(digest[8:16], "big")).shuffle(order)
-    return tuple(order)
+    if texts > 1:
+        random.Random(hashlib.sha256(f"{seed}|{aspect}|".encode() + salt).digest()).shuffle(order)
+    return order
