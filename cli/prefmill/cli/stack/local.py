@@ -72,7 +72,7 @@ class Stack:
         assert postgres
         assert nats
         token = token or secrets.token_urlsafe(24)
-        port = port or _free_port()
+        port = _free_port(port)
         url = f"http://127.0.0.1:{port}"
         if concurrency:
             self._working.share_permits(concurrency)
@@ -191,9 +191,18 @@ def _to_nobody(_line: str) -> None:
     """While everything starts, only what ends the start is told."""
 
 
-def _free_port() -> int:
+def _free_port(port: int) -> int:
+    """The port, if nobody listens on it; any free one for 0."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise Stop(
+                FAILED,
+                f"error: the HTTP API cannot listen on port {port}: {error.strerror}; stop what "
+                "uses it, or name another with --port",
+            ) from error
         return probe.getsockname()[1]
 
 

@@ -238,16 +238,20 @@ def _permits(count: int) -> Any:
 
 
 def check(recipe: dict[str, Any]) -> list[str]:
-    """The problems of a recipe's plugins and of the environment; here, where they are imported."""
+    """The problems of a recipe's plugins, and what the environment lacks for them: found here,
+    where plugins are imported, since services inherit both."""
     from prefmill.contracts.recipe import Recipe
     from prefmill.coordinator.domain.resolved import resolve
     from prefmill.plugins.errors import RecipeError
 
     try:
-        resolve(Recipe.model_validate(recipe))
+        resolved = resolve(Recipe.model_validate(recipe))
     except RecipeError as error:
         return list(error.problems)
-    return []
+    models = [(f"models.{model.alias}", model) for model in resolved.models]
+    judges = [(f"judges.{judge.alias}", judge) for judge in resolved.judges]
+    lacking = [(where, model.engine.missing()) for where, model in (*models, *judges)]
+    return [f"{where}: {missing}" for where, missing in lacking if missing]
 
 
 def serve(orders: dict[str, Any], permits: Any) -> int:
