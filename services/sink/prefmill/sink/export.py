@@ -122,7 +122,10 @@ class Exporter:
         judges, aspects = _pools(job)
         folder = Path(job.export.directory or self._exports_dir / f"{job.run.name}-{job.export.id}")
         destination = FilesDestination(FilesOptions(files=folder))
-        spec: dict[str, JsonValue] = {"export": job.export.id, "run": job.run.created_at.isoformat()}
+        spec: dict[str, JsonValue] = {
+            "export": job.export.id,
+            "run": job.run.created_at.isoformat(),
+        }
         with destination.open(_formats(job), job.output.shard_rows, spec) as writer:
             judges.fit(
                 judge_ratings(row, aspects, job.desired.aspects, tuple(job.desired.judges))
