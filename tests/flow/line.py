@@ -110,7 +110,7 @@ class Line:
     async def publish(self, *batches: Any) -> None:
         for one in batches:
             subject = f"{'generate' if isinstance(one, GenerateBatch) else 'judge'}.v1.{one.lane}"
-            await publish_work(self.js, subject, one, one.id)
+            await publish_work(self.js, subject, one.model_dump_json().encode(), one.id)
 
     def health(self, slug: str = "llama") -> LaneHealth | None:
         """As announced last, by whichever worker."""

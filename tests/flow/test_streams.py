@@ -23,13 +23,17 @@ from prefmill.messaging.work import (
 SUBJECT = "generate.v1.llama"
 
 
+def body(name: str) -> bytes:
+    return batch(name).model_dump_json().encode()
+
+
 def batch(name: str) -> GenerateBatch:
     return GenerateBatch(id=name, run=1, slot=1, lane="llama", lane_digest="d", rows=())
 
 
 async def published(nc: Client, *names: str) -> list[int]:
     js = jetstream_of(nc)
-    return [(await publish_work(js, SUBJECT, batch(name), f"{name}/1"))[0] for name in names]
+    return [(await publish_work(js, SUBJECT, body(name), f"{name}/1"))[0] for name in names]
 
 
 async def test_the_bootstrap_makes_the_table_of_streams(nc: Client) -> None:
@@ -81,10 +85,10 @@ async def test_a_lane_of_a_missing_stream_cannot_be_opened(nc: Client) -> None:
 
 async def test_a_batch_published_twice_under_one_id_is_stored_once(nc: Client) -> None:
     js = jetstream_of(nc)
-    first = await publish_work(js, SUBJECT, batch("b"), "b/1")
-    again = await publish_work(js, SUBJECT, batch("b"), "b/1")
+    first = await publish_work(js, SUBJECT, body("b"), "b/1")
+    again = await publish_work(js, SUBJECT, body("b"), "b/1")
     assert (first, again) == ((1, False), (1, True))
-    assert await publish_work(js, SUBJECT, batch("b"), "b/2") == (2, False)
+    assert await publish_work(js, SUBJECT, body("b"), "b/2") == (2, False)
 
 
 async def test_missing_sequences_are_those_acknowledged_deleted_or_never_there(nc: Client) -> None:
@@ -147,7 +151,7 @@ async def test_work_queues_of_two_lanes_do_not_mix(nc: Client) -> None:
     js = jetstream_of(nc)
     for lane in ("a", "b"):
         await open_lane(js, "generate", lane, Topology(ack_wait_s=1.5))
-        await publish_work(js, f"generate.v1.{lane}", batch(lane), lane)
+        await publish_work(js, f"generate.v1.{lane}", body(lane), lane)
     subscription = await js.pull_subscribe_bind("b", "GENERATE")
     (message,) = await subscription.fetch(1)
     assert GenerateBatch.model_validate_json(message.data).id == "b"

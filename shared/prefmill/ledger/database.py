@@ -1,12 +1,14 @@
 """Connections, transactions and migrations."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final, ParamSpec, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 P = ParamSpec("P")
@@ -28,9 +30,9 @@ class Ledger:
     """The database. Its modules' functions take a connection of `begin` or `snapshot`."""
 
     def __init__(self, url: str, pool_size: int = 5) -> None:
-        """`url` is a SQLAlchemy URL, `postgresql+asyncpg://…`."""
+        """`url` is `postgresql://user:password@host:port/database`. LedgerError if it is not."""
         self.engine: AsyncEngine = create_async_engine(
-            url, pool_size=pool_size, max_overflow=2, pool_pre_ping=False
+            _url(url), pool_size=pool_size, max_overflow=2, pool_pre_ping=False
         )
 
     @asynccontextmanager
@@ -73,12 +75,54 @@ def sqlstate(error: DBAPIError) -> str:
     return str(getattr(error.orig, "sqlstate", None) or "")
 
 
+async def open_ledger(ledger: Ledger, wait_s: float) -> None:
+    """Bring the schema to HEAD as soon as Postgres answers; LedgerError if that is not within
+    `wait_s` seconds, or if the schema is newer than this code."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            await migrate(ledger)
+        except (OSError, DBAPIError, InterfaceError) as error:
+            if time.monotonic() >= deadline:
+                raise _unreachable(ledger, error) from error
+            await asyncio.sleep(0.2)
+        else:
+            return
+
+
 async def migrate(ledger: Ledger) -> None:
-    """Bring the schema to HEAD. LedgerError if it is newer than this code, or unreachable."""
+    """Bring the schema to HEAD. LedgerError if it is newer than this code."""
     async with ledger.begin() as connection:
         await connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
         if await version(connection) != HEAD:
             await connection.run_sync(_upgrade)
+
+
+def _url(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise LedgerError(
+            "PREFMILL_DATABASE_URL is no address of a Postgres; "
+            "write postgresql://user:password@host:port/database"
+        ) from None
+    if url.get_backend_name() != "postgresql":
+        raise LedgerError(
+            f"the ledger needs Postgres, not {url.get_backend_name()}; "
+            "set PREFMILL_DATABASE_URL to postgresql://user:password@host:port/database"
+        )
+    return url.set(drivername="postgresql+asyncpg")
+
+
+def _unreachable(ledger: Ledger, error: BaseException) -> LedgerError:
+    """Where it was looked for, without the password; the driver's first line says why."""
+    url = ledger.engine.url
+    where = f"{url.host or 'the local socket'}{f':{url.port}' if url.port else ''}/{url.database}"
+    why = getattr(error, "strerror", None) or str(getattr(error, "orig", None) or error)
+    return LedgerError(
+        f"the ledger cannot be opened: Postgres at {where}: {why.splitlines()[0]}; "
+        "start it, or set PREFMILL_DATABASE_URL to where it is"
+    )
 
 
 async def version(connection: AsyncConnection) -> str | None:

@@ -8,7 +8,7 @@ follows. A batch of slot 0 is no work: rows just loaded, or to be looked at anew
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -36,8 +36,7 @@ class StoredBatch:
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
-class CellKey:
+class CellKey(NamedTuple):
     """A cell of one row. `aspect` and `target` are empty for answers."""
 
     slot_id: int
@@ -161,14 +160,16 @@ async def texts(
 
 async def add_batches(
     connection: AsyncConnection, run_id: int, batches: Sequence[tuple[int, str, list[int]]]
-) -> None:
-    """Record planned batches: (slot, lane, rows)."""
+) -> list[int]:
+    """Record planned batches: (slot, lane, rows); their ids, in the same order."""
     values = [
         {"run_id": run_id, "slot_id": slot, "lane": lane, "rows": rows, "state": PLANNED}
         for slot, lane, rows in batches
     ]
-    if values:
-        await connection.execute(BATCH.insert(), values)
+    if not values:
+        return []
+    made = BATCH.insert().returning(BATCH.c.id, sort_by_parameter_order=True)
+    return list((await connection.execute(made, values)).scalars())
 
 
 async def keep_rows(connection: AsyncConnection, batch: int, rows: list[int]) -> None:

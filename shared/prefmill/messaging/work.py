@@ -11,7 +11,6 @@ from nats.js.api import Header
 from nats.js.errors import APIError, NotFoundError
 
 from prefmill.contracts.channels import GENERATE, JUDGE
-from prefmill.contracts.work import Batch
 from prefmill.messaging.connection import JETSTREAM_TIMEOUT_S, jetstream_of
 from prefmill.messaging.topology import RESULTS_STREAM, SINK
 
@@ -22,9 +21,10 @@ WORK_STREAMS: Final = (str(GENERATE.stream), str(JUDGE.stream))
 
 
 async def publish_work(
-    js: JetStreamContext, subject: str, batch: Batch, msg_id: str
+    js: JetStreamContext, subject: str, batch: bytes, msg_id: str
 ) -> tuple[int, bool]:
-    """Publish a batch; returns its stream sequence, and whether the server knew `msg_id` already.
+    """Publish a batch, JSON of its model; returns its stream sequence, and whether the server
+    knew `msg_id` already.
 
     `msg_id` is the batch's id and publication number. Raises as JetStreamContext.publish; with
     the same `msg_id` it may be tried again.
@@ -32,7 +32,7 @@ async def publish_work(
     stream = next(c for c in (GENERATE, JUDGE) if subject.startswith(c.subject)).stream
     ack = await js.publish(
         subject,
-        batch.model_dump_json().encode(),
+        batch,
         timeout=JETSTREAM_TIMEOUT_S,
         stream=stream,
         headers={Header.MSG_ID.value: msg_id},

@@ -17,7 +17,7 @@ from prefmill.coordinator.fleet import Fleet
 from prefmill.coordinator.settings import CoordinatorSettings
 from prefmill.coordinator.streams import Streams
 from prefmill.ledger import planning
-from prefmill.ledger.database import Ledger, migrate
+from prefmill.ledger.database import Ledger, LedgerError, open_ledger
 from prefmill.ledger.notices import listen
 from prefmill.messaging.connection import jetstream_of
 from prefmill.messaging.service import nats_broker, serve
@@ -31,13 +31,16 @@ LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
 def main(settings: CoordinatorSettings | None = None) -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT. Leaves by SystemExit with one line where it cannot begin."""
     settings = settings or CoordinatorSettings()
     if settings.host not in LOOPBACK and settings.token is None:
         sys.exit(
             f"error: to listen on {settings.host} a bearer token is needed: set PREFMILL_TOKEN"
         )
-    serve(settings, lambda: build(settings))
+    try:
+        serve(settings, lambda: build(settings))
+    except LedgerError as error:
+        sys.exit(f"error: {error}")
 
 
 class Server(uvicorn.Server):
@@ -65,7 +68,7 @@ def build(settings: CoordinatorSettings) -> FastStream:
     @app.after_startup
     async def start() -> None:
         nc = connection_of(broker)
-        await migrate(ledger)
+        await open_ledger(ledger, settings.database_wait_s)
         topology = Topology(ack_wait_s=settings.ack_wait_s, replicas=settings.replicas)
         streams = Streams(nc, ledger, topology)
         await streams.bootstrap()

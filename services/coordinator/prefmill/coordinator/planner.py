@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prefmill.coordinator.domain.batching import group
 from prefmill.coordinator.domain.cells import Lacking, lacking
-from prefmill.coordinator.domain.plan import Plan
+from prefmill.coordinator.domain.plan import Carried, Plan
 from prefmill.coordinator.windows import Windows
 from prefmill.ledger import planning, reuse, runs
 from prefmill.ledger.database import Ledger, retried
@@ -19,6 +19,8 @@ from prefmill.ledger.planning import RowState, StoredBatch
 
 CLOSED_AT_ONCE: Final = 256
 LOADED_AT_ONCE: Final = 4
+REMEMBERED: Final = 1024
+"""Planned batches whose cells are kept until they are published; others are derived again."""
 
 ANY_SLOT: Final = 0
 """The slot of rows to be looked at whatever is stored for them."""
@@ -27,23 +29,44 @@ Reasons = dict[int, set[int]]
 """Row → slots whose batches just closed for it."""
 
 
-@retried
 async def plan_step(ledger: Ledger, plan: Plan, windows: Windows) -> bool:
     """Look at the rows of closed batches, and at loaded ones while a lane is hungry; plan what
-    they lack. True if there was anything to look at. Everything is seen in one snapshot: a batch
-    is closed in it exactly if its results are there."""
+    they lack. True if there was anything to look at."""
+    made = await _planned(ledger, plan, windows)
+    if made is None:
+        return False
+    for batch, carried in made:
+        plan.carried[batch] = carried
+    while len(plan.carried) > REMEMBERED:
+        del plan.carried[next(iter(plan.carried))]
+    return True
+
+
+@retried
+async def _planned(
+    ledger: Ledger, plan: Plan, windows: Windows
+) -> list[tuple[int, Carried]] | None:
+    """The new batches with what they carry; None if there was nothing to look at. Everything is
+    seen in one snapshot: a batch is closed in it exactly if its results are there."""
     async with ledger.snapshot() as connection:
         if await runs.lock_run(connection, plan.run_id) is None:
-            return False
-        batches = await _changed(connection, plan, windows)
-        if not batches:
-            return False
-        states = await _states(connection, plan, batches)
-        wanted = await _wanted(connection, plan, states, _reasons(batches))
-        alone = frozenset(row for batch in batches if batch.died for row in batch.rows)
-        await planning.add_batches(connection, plan.run_id, group(wanted, alone=alone))
-        await planning.delete_batches(connection, [batch.id for batch in batches])
-        return True
+            return None
+        closed = await _changed(connection, plan, windows)
+        if not closed:
+            return None
+        states = await _states(connection, plan, closed)
+        wanted = await _wanted(connection, plan, states, _reasons(closed))
+        alone = frozenset(row for batch in closed if batch.died for row in batch.rows)
+        groups = group(wanted, alone=alone)
+        ids = await planning.add_batches(
+            connection, plan.run_id, [(slot, lane, list(rows)) for slot, lane, rows in groups]
+        )
+        await planning.delete_batches(connection, [batch.id for batch in closed])
+    rows = {row.position: row for row in states}
+    return [
+        (batch, [(rows[row], cells) for row, cells in carried.items()])
+        for batch, (_, _, carried) in zip(ids, groups, strict=True)
+    ]
 
 
 async def _changed(connection: AsyncConnection, plan: Plan, windows: Windows) -> list[StoredBatch]:

@@ -12,10 +12,9 @@ from nats.js.errors import APIError, NoStreamResponseError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prefmill.contracts.channels import WORK, subject_of
-from prefmill.contracts.work import GenerateBatch, JudgeBatch
 from prefmill.coordinator.domain.batching import fitting, generate_rows, judge_rows, message
 from prefmill.coordinator.domain.cells import Lacking, lacking
-from prefmill.coordinator.domain.plan import Plan, PlanSlot
+from prefmill.coordinator.domain.plan import Carried, Plan, PlanSlot
 from prefmill.coordinator.windows import Windows
 from prefmill.ledger import planning, rows, runs
 from prefmill.ledger.database import Ledger, retried
@@ -27,9 +26,6 @@ log: Final = logging.getLogger("prefmill.coordinator")
 
 BATCHES_AT_ONCE: Final = 64
 
-Work = GenerateBatch | JudgeBatch
-Lacks = dict[int, tuple[RowState, list[Lacking]]]
-
 
 @dataclass(frozen=True)
 class Ready:
@@ -37,7 +33,8 @@ class Ready:
 
     stored: StoredBatch
     slot: PlanSlot
-    work: Work
+    work: bytes
+    rows: int
 
 
 @retried
@@ -68,7 +65,7 @@ async def publish_step(
         for kind in ("generate", "judge"):
             same = [item for item in ready if item.slot.model.kind == kind]
             await _publish(connection, nc, str(WORK[kind].stream), same)
-        return sum(len(item.work.rows) for item in ready)
+        return sum(item.rows for item in ready)
 
 
 async def _planned(
@@ -96,40 +93,50 @@ async def _planned(
 async def _messages(
     connection: AsyncConnection, plan: Plan, batches: Sequence[StoredBatch]
 ) -> list[Ready]:
-    """The messages of these batches, made from what their rows lack now."""
-    positions = sorted({row for batch in batches for row in batch.rows})
-    states = await planning.row_states(connection, plan.run_id, positions)
-    lacks = {state.position: (state, lacking(state, plan)) for state in states}
+    """The messages of these batches."""
+    carried = await _carried(connection, plan, batches)
+    positions = sorted({state.position for rows in carried.values() for state, _ in rows})
     prompts = await rows.prompts(connection, plan.run_id, positions)
     judged = sorted({row for batch in batches if _judges(plan, batch) for row in batch.rows})
     texts = await planning.texts(connection, plan.run_id, judged) if judged else {}
     ready: list[Ready] = []
     for batch in batches:
         slot = plan.slots.get(batch.slot_id)
-        if slot is None:
+        if slot is None or not carried[batch.id]:
             continue
-        mine = _of_slot(lacks, batch, slot)
         if slot.model.kind == "generate":
-            carried = generate_rows(slot, plan, mine, prompts)
+            made = generate_rows(slot, plan, carried[batch.id], prompts)
         else:
-            carried = judge_rows(plan, mine, prompts, texts)
-        if carried:
-            count = fitting(carried)
-            await _split(connection, plan, batch, [row.row for row in carried[count:]])
-            ready.append(Ready(batch, slot, message(batch.id, slot, plan, carried[:count])))
+            made = judge_rows(plan, carried[batch.id], prompts, texts)
+        count = fitting(made)
+        left = [row.position for row, _ in carried[batch.id][count:]]
+        await _split(connection, plan, batch, left)
+        ready.append(Ready(batch, slot, message(batch.id, slot, plan, made[:count]), count))
     return ready
+
+
+async def _carried(
+    connection: AsyncConnection, plan: Plan, batches: Sequence[StoredBatch]
+) -> dict[int, Carried]:
+    """What each batch carries: as it was planned by this process, else what its rows lack now."""
+    carried = {batch.id: plan.carried.pop(batch.id, None) for batch in batches}
+    forgotten = [batch for batch in batches if carried[batch.id] is None]
+    positions = sorted({row for batch in forgotten for row in batch.rows})
+    states = await planning.row_states(connection, plan.run_id, positions) if positions else []
+    lacks = {state.position: (state, lacking(state, plan)) for state in states}
+    derived = {batch.id: _of_slot(lacks, batch) for batch in forgotten}
+    return {batch: rows or derived.get(batch, []) for batch, rows in carried.items()}
+
+
+def _of_slot(lacks: dict[int, tuple[RowState, list[Lacking]]], batch: StoredBatch) -> Carried:
+    found = (lacks[row] for row in batch.rows if row in lacks)
+    mine = ((state, [c for c in cells if c.key.slot_id == batch.slot_id]) for state, cells in found)
+    return [(state, cells) for state, cells in mine if cells]
 
 
 def _judges(plan: Plan, batch: StoredBatch) -> bool:
     slot = plan.slots.get(batch.slot_id)
     return slot is not None and slot.model.kind == "judge"
-
-
-def _of_slot(
-    lacks: Lacks, batch: StoredBatch, slot: PlanSlot
-) -> list[tuple[RowState, list[Lacking]]]:
-    found = (lacks[row] for row in batch.rows if row in lacks)
-    return [(state, [cell for cell in cells if cell.slot is slot]) for state, cells in found]
 
 
 async def _split(

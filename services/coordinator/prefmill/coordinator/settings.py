@@ -11,6 +11,7 @@ class CoordinatorSettings(ServiceSettings):
     database_url: str = Field(
         default="postgresql+asyncpg://127.0.0.1/prefmill", description="Where the ledger is."
     )
+    database_wait_s: float = Field(default=10.0, ge=0, description="How long to wait at start.")
     host: str = Field(default="127.0.0.1", description="Address the HTTP API listens on.")
     port: int = Field(default=8400, ge=0, description="Port of the HTTP API.")
     token: SecretStr | None = Field(
@@ -20,7 +21,7 @@ class CoordinatorSettings(ServiceSettings):
     tick_s: float = Field(default=1.0, gt=0, description="Longest wait between two looks.")
     linger_s: float = Field(default=0.01, ge=0, description="Gathers notices before a look.")
     reconcile_s: float = Field(default=5.0, gt=0, description="Between looks for lost batches.")
-    window_floor: int = Field(default=512, ge=1, description="Least calls in flight, a lane.")
+    window_floor: int = Field(default=1024, ge=1, description="Least calls in flight, a lane.")
     worker_grace_s: float = Field(
         default=15.0, ge=0, description="Wait for a lane's first worker before publishing to it."
     )

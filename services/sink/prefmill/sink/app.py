@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import sys
 from contextlib import suppress
 from typing import Any, Final
 
 from faststream import FastStream
 from sqlalchemy.exc import DBAPIError, InterfaceError
 
-from prefmill.ledger.database import Ledger, migrate
+from prefmill.ledger.database import Ledger, LedgerError, open_ledger
 from prefmill.ledger.exports import claim_export
 from prefmill.messaging.connection import jetstream_of
 from prefmill.messaging.pull import PullLoop
@@ -16,16 +17,19 @@ from prefmill.messaging.service import nats_broker, serve
 from prefmill.messaging.topology import DEAD_STREAM, RESULTS_STREAM, SINK, Topology, bootstrap
 from prefmill.messaging.worker import connection_of
 from prefmill.sink.export import Exporter
-from prefmill.sink.handlers import Handlers, patiently
+from prefmill.sink.handlers import Handlers
 from prefmill.sink.settings import SinkSettings
 
 log: Final = logging.getLogger("prefmill.sink")
 
 
 def main(settings: SinkSettings | None = None) -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT. Leaves by SystemExit with one line where it cannot begin."""
     settings = settings or SinkSettings()
-    serve(settings, lambda: build(settings))
+    try:
+        serve(settings, lambda: build(settings))
+    except LedgerError as error:
+        sys.exit(f"error: {error}")
 
 
 def build(settings: SinkSettings) -> FastStream:
@@ -41,7 +45,7 @@ def build(settings: SinkSettings) -> FastStream:
     @app.after_startup
     async def start() -> None:
         nc = connection_of(broker)
-        await patiently(lambda: migrate(ledger))
+        await open_ledger(ledger, settings.database_wait_s)
         await bootstrap(jetstream_of(nc), Topology(ack_wait_s=settings.ack_wait_s))
 
         def pull(stream: str, handle: Any, linger: float) -> PullLoop:

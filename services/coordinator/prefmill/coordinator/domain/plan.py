@@ -1,14 +1,22 @@
 """What one revision of a run wants, with the ledger's keys for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from prefmill.contracts.chat import Message
 from prefmill.contracts.rows import Prompt
 from prefmill.contracts.workers import LaneSpec
 from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel
 from prefmill.ledger.desired import Desired
+from prefmill.ledger.planning import RowState
 from prefmill.plugins.digest import digest_of
+
+if TYPE_CHECKING:
+    from prefmill.coordinator.domain.cells import Lacking
+
+Carried = list[tuple[RowState, "list[Lacking]"]]
+"""Rows with the cells that one batch asks of them."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +44,15 @@ class Plan:
     """Slots of those who wrote the responses that came with the data, by name; grows."""
     reuse: bool
     """Whether the ledger may hold equal answers of other runs or revisions."""
+    carried: dict[int, "Carried"] = field(default_factory=dict[int, "Carried"])
+    """What planned batches carry, until they are published: saves deriving it again."""
 
-    @property
+    @cached_property
     def seed(self) -> int:
         """The recipe's seed."""
         return self.resolved.recipe.seed
 
-    @property
+    @cached_property
     def attempts(self) -> int:
         """Counted attempts a cell may take."""
         return self.resolved.recipe.limits.attempts
