@@ -5,9 +5,9 @@ A Transient failure is waited out, for ever, and is no attempt. A server that is
 once is answered; if it refuses many, the lane sends fewer at once until they succeed. A request
 that fails by time-out, server error, lost connection or broken answer tries.PATIENCE times, while
 others of the lane succeed in between, is itself at fault. A lane goes down at once when its engine
-is Unusable, and after streak.LONGEST rejections that are alike with no success between. A failure
-that comes in when the lane is down, the last of such a streak included, is not counted: its call
-raises LaneDown, as do all that wait; a success that comes in is returned.
+is Unusable, and after streak.LONGEST rejections or broken answers that are alike with no success
+between. A failure that comes in when the lane is down, the last of such a streak included, is not
+counted: its call raises LaneDown, as do all that wait; a success that comes in is returned.
 """
 
 import asyncio
@@ -138,6 +138,8 @@ class LaneCaller:
             except Transient as error:
                 tries = tries or Tries()
                 wait = self._missed(error, tries, started)
+                if error.broken and (down := self._alike(NO_ANSWER, clean(error.detail))):
+                    raise down from error
             except Rejected as error:
                 return self._rejected(error, started)
             except Unusable as error:
@@ -202,21 +204,24 @@ class LaneCaller:
     def _rejected(self, error: Rejected, started: float) -> Outcome:
         self._answered(started)
         detail = clean(error.detail)
-        if self._problem is None and self._streak.add(error.reason, detail):
-            self._go_down(STREAK, f"{LONGEST} calls in succession failed alike, the last: {detail}")
-        if self._problem is not None:
-            raise LaneDown(self._problem) from error
+        if down := self._alike(error.reason, detail):
+            raise down from error
         failure = Failure(reason=error.reason, detail=detail)
         ms = self._ms(started)
         return Outcome(None, failure, ms, error.usage, clean(error.model), clean(error.raw))
+
+    def _alike(self, reason: str, detail: str) -> LaneDown | None:
+        """Count a failure; what to raise if the lane is down, or goes down by it."""
+        if self._problem is None and not self._streak.add(reason, detail):
+            return None
+        return self._go_down(STREAK, f"{LONGEST} calls in succession failed alike: {detail}")
 
     def _broke(self, error: Exception, started: float) -> Outcome:
         """An engine may raise its three failures only. What else it raises is its own bug, which
         must not take the worker along."""
         _log.error("the engine failed in its own code", exc_info=error)
-        return self._rejected(
-            Rejected(REJECTED, one_line(f"a bug in the engine: {error!r}")), started
-        )
+        detail = one_line(f"a bug in the engine: {error!r}")
+        return self._rejected(Rejected(REJECTED, detail), started)
 
     def _no_answer(self, started: float) -> Outcome:
         detail = f"{PATIENCE} times, while other calls succeeded: {self._last_miss}"

@@ -71,7 +71,7 @@ class Client:
             case TimeoutError() if error.errno is None:
                 return Transient(place.line(f"time-out: no whole answer in {self._timeout_s:g} s"))
             case BadAnswer():
-                return Transient(place.line(f"the answer is broken: {error}"))
+                return Transient(place.line(f"the answer is broken: {error}"), broken=True)
             case _:
                 return Transient(
                     place.line(f"connection lost: {str(error) or type(error).__name__}")

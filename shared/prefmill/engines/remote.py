@@ -174,11 +174,12 @@ class RemoteEngine(ABC):
         if is_html(answer.body):
             return self._strange(f"it answered with a web page: {error_in(answer.body).message}")
         start = answer.body[:60].decode("utf-8", "replace")
-        return Transient(self._place.line(f"the answer is no whole JSON: {start!r}"))
+        said = f"the answer is no whole JSON: {start!r}"
+        return Transient(self._place.line(said), broken=True)
 
     def _strange(self, said: str) -> EngineError:
         if self._proven:
-            return Transient(self._place.line(said))
+            return Transient(self._place.line(said), broken=True)
         return Unusable(self._place.line(said, "is base_url right?"))
 
     def _adapt_or_raise(self, answer: Answer, body: Collection[str]) -> None:

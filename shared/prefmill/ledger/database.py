@@ -11,6 +11,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from prefmill.ledger.tables import METADATA
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -91,11 +93,42 @@ async def open_ledger(ledger: Ledger, wait_s: float) -> None:
 
 
 async def migrate(ledger: Ledger) -> None:
-    """Bring the schema to HEAD. LedgerError if it is newer than this code."""
+    """Bring the schema to HEAD: an empty database gets the tables as they are now, an older one
+    the migrations it lacks. LedgerError if it is newer than this code."""
     async with ledger.begin() as connection:
         await connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-        if await version(connection) != HEAD:
-            await connection.run_sync(_upgrade)
+        found = await version(connection)
+        if found is None:
+            await connection.run_sync(_create)
+        elif found != HEAD:
+            await connection.run_sync(upgrade)
+
+
+def _url(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise LedgerError(
+            "PREFMILL_DATABASE_URL is no address of a Postgres; "
+            "write postgresql://user:password@host:port/database"
+        ) from None
+    if url.get_backend_name() != "postgresql":
+        raise LedgerError(
+            f"the ledger needs Postgres, not {url.get_backend_name()}; "
+            "set PREFMILL_DATABASE_URL to postgresql://user:password@host:port/database"
+        )
+    return url.set(drivername="postgresql+asyncpg")
+
+
+def _unreachable(ledger: Ledger, error: BaseException) -> LedgerError:
+    """Where it was looked for, without the password; the driver's first line says why."""
+    url = ledger.engine.url
+    where = f"{url.host or 'the local socket'}{f':{url.port}' if url.port else ''}/{url.database}"
+    why = getattr(error, "strerror", None) or str(getattr(error, "orig", None) or error)
+    return LedgerError(
+        f"the ledger cannot be opened: Postgres at {where}: {why.splitlines()[0]}; "
+        "start it, or set PREFMILL_DATABASE_URL to where it is"
+    )
 
 
 def _url(text: str) -> URL:
@@ -133,7 +166,17 @@ async def version(connection: AsyncConnection) -> str | None:
     return await connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
 
 
-def _upgrade(connection: sa.Connection) -> None:
+def _create(connection: sa.Connection) -> None:
+    """The tables at once: Alembic alone would take longer to import than all of this."""
+    METADATA.create_all(connection)
+    connection.execute(
+        sa.text("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
+    )
+    connection.execute(sa.text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
+
+
+def upgrade(connection: sa.Connection) -> None:
+    """Run the migrations that the schema lacks, all of them on an empty database."""
     from alembic import command
     from alembic.config import Config
     from alembic.util.exc import CommandError

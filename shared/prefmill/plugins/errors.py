@@ -26,14 +26,24 @@ class EngineError(Exception):
 
 
 class Transient(EngineError):
-    """Wait and try again: 429, 5xx, lost connections, time-outs. Never an attempt."""
+    """Wait and try again: 429, 5xx, lost connections, time-outs. Never an attempt.
+
+    `broken`: the server did answer, but with what is no answer of its API (a web page, half a
+    document); many of those alike are no passing trouble.
+    """
 
     def __init__(
-        self, detail: str, retry_after: timedelta | None = None, *, rate_limited: bool = False
+        self,
+        detail: str,
+        retry_after: timedelta | None = None,
+        *,
+        rate_limited: bool = False,
+        broken: bool = False,
     ) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
         self.rate_limited = rate_limited
+        self.broken = broken
 
 
 class Rejected(EngineError):

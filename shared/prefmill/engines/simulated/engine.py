@@ -64,7 +64,8 @@ class SimulatedEngine:
             wait = timedelta(seconds=self._options.retry_after_s)
             raise Transient("simulated: 429, too many requests", wait, rate_limited=True)
         if outcome.fault in _TRANSIENT:
-            raise Transient(f"simulated: {_TRANSIENT[outcome.fault]}")
+            broken = outcome.fault in ("html", "truncated")
+            raise Transient(f"simulated: {_TRANSIENT[outcome.fault]}", broken=broken)
         if outcome.fault == "empty":
             raise Rejected(EMPTY, "simulated: the answer is empty")
         if outcome.finish == "content_filter":
