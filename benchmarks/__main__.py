@@ -5,6 +5,7 @@ interrupted. Nothing is left behind.
 """
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -36,7 +37,7 @@ def main() -> int:
 def report(results: Results, plan: Plan) -> int:
     """Print all tables; 1 if a required figure was missed."""
     figures = lines(results, plan)
-    print(f"\n{table.figures(figures)}\n")
+    print(f"\n{table.figures(figures)}\n\n{_conditions(results, plan)}\n")
     _tell_throughput(results)
     _tell_latency(results)
     for rows in plan.memory_rows:
@@ -48,8 +49,19 @@ def report(results: Results, plan: Plan) -> int:
     for found in results.profiles:
         print(f"\n{table.profile(found)}")
     missed = [figure.name for figure in figures if figure.missed]
+    missed += [f"{part} (a run failed)" for part in results.failed]
     print("\nmissed: " + "; ".join(missed) if missed else "\nall that is required was reached")
     return int(bool(missed))
+
+
+def _conditions(results: Results, plan: Plan) -> str:
+    busy = "" if results.load < 0.5 else ": the machine was busy, and every figure suffers"
+    before, after = results.reference
+    return (
+        f"{os.cpu_count()} cores; load average before the first run {results.load:.1f}{busy}. "
+        f"Reference work: {before:.0f} ms CPU before, {after:.0f} ms after. By hand: "
+        f"{plan.by_hand_rows:,} rows."
+    )
 
 
 def _tell_throughput(results: Results) -> None:
@@ -61,6 +73,11 @@ def _tell_throughput(results: Results) -> None:
             f"{run.whole_cpu_s - before - within:.1f} s. The whole command took {run.whole_s:.1f} s"
             f" ({run.rows / run.whole_s:,.0f} rows/s from command to dataset). The LLM server used "
             f"{1000 * run.asked.server_cpu / run.rows / 3:.3f} ms CPU a call."
+        )
+    for run in results.runs.get("throughput by hand, aiohttp", ()):
+        print(
+            f"The script with the SDK's aiohttp transport in place of httpx: {run.rows_per_s:,.0f} "
+            f"rows/s, {run.cpu_ms_per_row:.1f} ms CPU a row."
         )
 
 
@@ -76,6 +93,7 @@ def _tell_latency(results: Results) -> None:
 def _plan() -> Plan:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rows", type=int, default=Plan.rows, help="at no latency")
+    parser.add_argument("--by-hand-rows", type=int, default=Plan.by_hand_rows)
     parser.add_argument("--latency-rows", type=int, default=Plan.latency_rows)
     parser.add_argument(
         "--memory-rows", type=int, nargs="+", default=list(Plan.memory_rows), metavar="N"
@@ -87,6 +105,7 @@ def _plan() -> Plan:
     return Plan(
         parts=tuple(given.only),
         rows=given.rows,
+        by_hand_rows=given.by_hand_rows,
         latency_rows=given.latency_rows,
         memory_rows=tuple(given.memory_rows),
         profile_s=given.profile_seconds,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from openai import AsyncOpenAI, DefaultAioHttpClient
+from openai.types.chat import ChatCompletion
 
 LIMIT: Final = 256
 _RATING: Final = re.compile(r"#### Output for Text \d+\s+Rating: (\d)")
@@ -55,7 +56,9 @@ async def row(client: AsyncOpenAI, free: asyncio.Semaphore, prompt: str) -> dict
         if system is not None:
             messages.insert(0, {"role": "system", "content": system})
         async with free:
-            made = await client.chat.completions.create(model=model, messages=messages, **params)
+            made: ChatCompletion = await client.chat.completions.create(
+                model=model, messages=messages, **params
+            )
         return made.choices[0].message.content or ""
 
     models = ("m-a", "m-b")
