@@ -131,33 +131,6 @@ def _unreachable(ledger: Ledger, error: BaseException) -> LedgerError:
     )
 
 
-def _url(text: str) -> URL:
-    try:
-        url = make_url(text)
-    except ArgumentError:
-        raise LedgerError(
-            "PREFMILL_DATABASE_URL is no address of a Postgres; "
-            "write postgresql://user:password@host:port/database"
-        ) from None
-    if url.get_backend_name() != "postgresql":
-        raise LedgerError(
-            f"the ledger needs Postgres, not {url.get_backend_name()}; "
-            "set PREFMILL_DATABASE_URL to postgresql://user:password@host:port/database"
-        )
-    return url.set(drivername="postgresql+asyncpg")
-
-
-def _unreachable(ledger: Ledger, error: BaseException) -> LedgerError:
-    """Where it was looked for, without the password; the driver's first line says why."""
-    url = ledger.engine.url
-    where = f"{url.host or 'the local socket'}{f':{url.port}' if url.port else ''}/{url.database}"
-    why = getattr(error, "strerror", None) or str(getattr(error, "orig", None) or error)
-    return LedgerError(
-        f"the ledger cannot be opened: Postgres at {where}: {why.splitlines()[0]}; "
-        "start it, or set PREFMILL_DATABASE_URL to where it is"
-    )
-
-
 async def version(connection: AsyncConnection) -> str | None:
     """The schema's migration; None in an empty database."""
     exists = await connection.scalar(sa.text("SELECT to_regclass('alembic_version')"))
