@@ -14,7 +14,7 @@ def finished(row: StoredRow, desired: Desired, given: Mapping[str, int]) -> Fini
     """The row as a revision wants it. Verdicts on another set of generations than the row now
     has are left out; cells that are wanted and not closed are counted."""
     if row.prompt.failure is not None:
-        return FinishedRow.model_construct(position=row.position, prompt=row.prompt)
+        return FinishedRow(position=row.position, prompt=row.prompt)
     cells = desired.generations(row.models, given if row.given else None)
     generations = [_generation(row, alias, cell) for alias, cell in cells]
     open_answers = 0 if row.given else sum(_is_open(generation) for generation in generations)
@@ -22,7 +22,7 @@ def finished(row: StoredRow, desired: Desired, given: Mapping[str, int]) -> Fini
     shown = [(cells[i][1], row.answers[cells[i][1]].text_sha) for i in usable]
     wanted = list(desired.verdicts(shown)) if not open_answers else []
     verdicts = [_verdict(row, desired, alias, key, usable, len(cells)) for alias, key in wanted]
-    return FinishedRow.model_construct(
+    return FinishedRow(
         position=row.position,
         prompt=row.prompt,
         generations=tuple(generations),
@@ -39,7 +39,7 @@ def _generation(row: StoredRow, alias: str, cell: tuple[int, int]) -> Generation
     answer = row.answers.get(cell)
     key = answer_key(cell)
     failure = row.failures.get((key.slot_id, key.aspect, key.sample, key.target))
-    return Generation.model_construct(
+    return Generation(
         model=alias,
         model_id=answer.model if answer else "",
         sample=cell[1],
@@ -57,12 +57,12 @@ def _verdict(
     if stored is None and failure is None:
         return None
     reason = failure.reason if failure else NOT_FINISHED
-    missing = Reading.model_construct(status=MISSING_GENERATION)
-    unread = Reading.model_construct(status=reason)
+    missing = Reading(status=MISSING_GENERATION)
+    unread = Reading(status=reason)
     readings = [missing] * texts
     for index, reading in zip(usable, _readings(stored, unread, len(usable)), strict=True):
         readings[index] = reading
-    return Verdict.model_construct(
+    return Verdict(
         judge=alias,
         judge_model=stored.model if stored else "",
         rubric=desired.rubric,
