@@ -67,7 +67,7 @@ class PlainScreen:
         for line in milestones(self._last, status):
             self.say(line)
         self._last = status
-        if status.state == "running" and now - self._told >= EVERY_S:
+        if status.state in ("probing", "running") and now - self._told >= EVERY_S:
             self._told = now
             self.say(progress(status, self._pace, now - self._began))
 

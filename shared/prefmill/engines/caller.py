@@ -99,7 +99,8 @@ class LaneCaller:
         if self._gate.told and self._gate.until > self._clock():
             return f"waiting as the server asks: {self._last_refusal}"
         if self._misses >= (1 if self._probing else WAITING_FROM):
-            return f"waiting: {self._misses} failures in succession, the last: {self._last_miss}"
+            many = f"{self._misses} failures in succession, the last: " if self._misses > 1 else ""
+            return f"waiting: {many}{self._last_miss}"
         return ""
 
     async def open(self, params: Params) -> LaneProblem | None:
@@ -136,8 +137,7 @@ class LaneCaller:
             try:
                 completion = await self.engine.complete(request)
             except Transient as error:
-                tries = tries or Tries()
-                wait = self._missed(error, tries, started)
+                wait = self._missed(error, tries := tries or Tries(), started)
                 if error.broken and (down := self._alike(NO_ANSWER, clean(error.detail))):
                     raise down from error
             except Rejected as error:
@@ -214,18 +214,18 @@ class LaneCaller:
         """Count a failure; what to raise if the lane is down, or goes down by it."""
         if self._problem is None and not self._streak.add(reason, detail):
             return None
-        return self._go_down(STREAK, f"{LONGEST} calls in succession failed alike: {detail}")
+        said = f"{LONGEST} calls in succession failed alike, the last: {detail}"
+        return self._go_down(STREAK, said)
 
     def _broke(self, error: Exception, started: float) -> Outcome:
-        """An engine may raise its three failures only. What else it raises is its own bug, which
-        must not take the worker along."""
+        """What an engine raises beyond its three failures is its own bug: the worker goes on."""
         _log.error("the engine failed in its own code", exc_info=error)
         detail = one_line(f"a bug in the engine: {error!r}")
         return self._rejected(Rejected(REJECTED, detail), started)
 
     def _no_answer(self, started: float) -> Outcome:
-        detail = f"{PATIENCE} times, while other calls succeeded: {self._last_miss}"
-        failure = Failure(reason=NO_ANSWER, detail=detail)
+        said = f"{PATIENCE} times, while other calls succeeded: {self._last_miss}"
+        failure = Failure(reason=NO_ANSWER, detail=said)
         return Outcome(None, failure, self._ms(started), Usage(), "", "")
 
     def _missed(self, error: Transient, tries: Tries, started: float) -> float:

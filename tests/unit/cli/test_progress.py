@@ -243,3 +243,22 @@ def test_one_record_of_a_written_dataset_is_shown(tmp_path) -> None:
 def test_of_messages_the_last_is_shown() -> None:
     assert text_of([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]) == "b"
     assert text_of(["x"]) == "['x']"
+
+
+def test_a_lane_that_waits_for_its_server_says_so_once_and_is_marked_in_every_line() -> None:
+    fine = run(slot("a", waiting=9))
+    said = "waiting: {} failures in succession, the last: a at h: time-out"
+    waits = run(slot("a", waiting=9, detail=said.format(5)))
+    still = run(slot("a", waiting=9, detail=said.format(25)))
+    assert milestones(fine, waits) == [f"models.a: {said.format(5)}"]
+    assert milestones(waits, still) == []
+    assert "a 0/100 (stands, see above)" in progress(still, Pace(), 9.0)
+
+
+def test_a_probe_that_gets_no_answer_is_told_while_a_worker_still_to_come_is_not() -> None:
+    before = run(slot("a", waiting=9, health=None), state="probing")
+    waits = slot("a", waiting=9, health="probing", detail="waiting: 1 failure: cannot connect")
+    assert milestones(None, before)[-1] == "asking every model and judge for a sign of life"
+    assert milestones(before, run(waits, state="probing")) == [
+        "models.a: waiting: 1 failure: cannot connect"
+    ]

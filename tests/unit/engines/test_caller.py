@@ -506,3 +506,14 @@ def test_calls_that_failed_together_halve_the_limit_once() -> None:
     assert slots.limit == 8
     slots.cut(started=2.5, now=3.0)
     assert slots.limit == 4
+
+
+async def test_twenty_broken_answers_alike_take_the_lane_down_and_lost_connections_never_do() -> (
+    None
+):
+    pages = [Transient("m at h: it answered with a web page", broken=True) for _ in range(20)]
+    with pytest.raises(LaneDown) as caught:
+        await lane(Played(playing(*pages))).call(ask(0))
+    assert "failed alike, the last: m at h: it answered with a web page" in str(caught.value)
+    lost = [Transient("m at h: connection lost") for _ in range(40)]
+    assert (await lane(Played(playing(*lost, DONE))).call(ask(0))).completion == DONE

@@ -1,5 +1,6 @@
 """Progress in plain lines: where the output is no terminal, and for milestones."""
 
+import re
 from collections.abc import Iterator
 
 from prefmill.cli.show.numbers import count, dollars, plural, rate, seconds
@@ -19,7 +20,7 @@ _STATES = {
 
 def progress(status: RunStatus, pace: Pace, elapsed: float) -> str:
     """One line that says how far a run is; `elapsed` in seconds."""
-    slots = "  ".join(_slot(slot) for slot in called(status))
+    slots = "  ".join(_slot(slot, trouble_of(slot, status)) for slot in called(status))
     rates = [pace.rate(slot) for slot in called(status)]
     speed = rate(sum(r or 0.0 for r in rates)) if any(r is not None for r in rates) else "–"
     left = pace.left_in_all(status)
@@ -42,7 +43,7 @@ def trouble(slot: SlotStatus) -> str:
         return f"no worker serves it; {wait}"
     if slot.health == "unusable":
         return f"unusable: {slot.detail or 'no reason given'}; {wait}"
-    return slot.detail if slot.health == "ready" else ""
+    return slot.detail
 
 
 def name_of(slot: SlotStatus) -> str:
@@ -50,9 +51,11 @@ def name_of(slot: SlotStatus) -> str:
     return f"{'judges' if slot.kind == 'judge' else 'models'}.{slot.alias}"
 
 
-def _slot(slot: SlotStatus) -> str:
-    failed = f" ({slot.failed:,} failed)" if slot.failed else ""
-    return f"{slot.alias} {closed(slot):,}/{max(slot.wanted, closed(slot)):,}{failed}"
+def _slot(slot: SlotStatus, said: str) -> str:
+    notes = [f"{slot.failed:,} failed"] if slot.failed else []
+    notes += ["stands, see above"] if said else []
+    note = f" ({', '.join(notes)})" if notes else ""
+    return f"{slot.alias} {closed(slot):,}/{max(slot.wanted, closed(slot)):,}{note}"
 
 
 def _of_run(before: RunStatus | None, after: RunStatus) -> Iterator[str]:
@@ -73,17 +76,22 @@ def _of_slots(before: RunStatus | None, after: RunStatus) -> Iterator[str]:
         was = old.get((slot.kind, slot.alias))
         if _done(slot, after) and was and before and not _done(was, before):
             yield f"{name_of(slot)}: done, {_sums(slot)}"
-        said = trouble(slot) if after.state == "running" else ""
-        if (
-            said
-            and _stands(slot)
-            and (was is None or not _stands(was) or was.detail != slot.detail)
-        ):
+        said = trouble_of(slot, after)
+        known = trouble_of(was, before) if was and before else ""
+        if said and _gist(said) != _gist(known):
             yield f"{name_of(slot)}: {said}"
 
 
-def _stands(slot: SlotStatus) -> bool:
-    return slot.waiting > 0 and slot.health in (None, "unusable")
+def trouble_of(slot: SlotStatus, status: RunStatus) -> str:
+    """Its trouble, where the run needs it now: while lanes are probed, workers still come."""
+    if status.state == "probing":
+        return trouble(slot) if slot.health == "probing" else ""
+    return trouble(slot) if status.state == "running" else ""
+
+
+def _gist(said: str) -> str:
+    """What is said, without the numbers that grow while it lasts."""
+    return re.sub(r"\d+", "#", said)
 
 
 def _done(slot: SlotStatus, status: RunStatus) -> bool:

@@ -5,7 +5,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from prefmill.cli.show.lines import trouble
+from prefmill.cli.show.lines import trouble_of
 from prefmill.cli.show.numbers import count, dollars, plural, rate, seconds
 from prefmill.cli.show.pace import Pace, called, closed
 from prefmill.contracts.api import RunStatus, SlotStatus
@@ -49,8 +49,8 @@ def _headline(status: RunStatus, pace: Pace, elapsed: float) -> str:
 
 
 def _troubles(status: RunStatus) -> list[tuple[SlotStatus, str]]:
-    found = [(slot, trouble(slot)) for slot in called(status)]
-    return [(slot, said) for slot, said in found if said and status.state != "probing"]
+    found = [(slot, trouble_of(slot, status)) for slot in called(status)]
+    return [(slot, said) for slot, said in found if said]
 
 
 def _ill(slot: SlotStatus) -> bool:

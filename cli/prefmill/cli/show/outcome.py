@@ -41,7 +41,8 @@ def run_lines(status: RunStatus) -> list[str]:
         cells = f"{plural(failed, 'answer or verdict', 'answers or verdicts')} failed for good"
         rows = f"{plural(status.rows_failed, 'prompt')} could not be used"
         both = [part for part, n in ((rows, status.rows_failed), (cells, failed)) if n]
-        lines.append(f"{', '.join(both)}; see: prefmill failures {status.name}")
+        where = f"{status.exports[0].directory}/" if status.exports else ""
+        lines.append(f"{', '.join(both)}; see {where}failures.jsonl")
     return lines
 
 
