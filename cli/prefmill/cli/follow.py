@@ -47,7 +47,9 @@ def conclude(status: RunStatus, *, strict: bool) -> None:
     """Print how it ended. Stop with the exit code of a run that did not go well."""
     if status.state != "finished":
         why = status.reason or "by request"
-        raise Stop(FAILED, f"{status.name}: {status.state}: {why}")
+        again = "what was answered is stored; once that is put right, the same command goes on"
+        lines = [again] if status.state == "failed" else []
+        raise Stop(FAILED, f"{status.name}: {status.state}: {why}", *lines)
     export = status.exports[0]
     for line in run_lines(status):
         click.echo(line)

@@ -125,10 +125,7 @@ def test_the_end_says_what_was_paid_and_what_failed() -> None:
     )
     assert run_lines(ended) == [
         ("paid: 1,000 tokens read, 20 written, $0.50 (no price known for b); 3 answers reused"),
-        (
-            "2 prompts could not be used, 1 answer or verdict failed for good; see: prefmill "
-            "failures r"
-        ),
+        ("2 prompts could not be used, 1 answer or verdict failed for good; see failures.jsonl"),
     ]
 
 

@@ -1,5 +1,6 @@
 """`prefmill run`: from prompts to a dataset, on this machine."""
 
+import os
 import shlex
 import signal
 import sys
@@ -45,7 +46,7 @@ def run(
 
         ready = loaded(recipe, settings, rows)
         folder = output or Path("out") / ready.recipe.name
-        _refuse_foreign(folder)
+        _refuse_foreign(folder.absolute())
         check_plugins(stack, ready)
         stack.launch(home)
         _run(stack, ready, folder.absolute(), yes=yes, fresh=fresh, strict=strict)
@@ -90,6 +91,9 @@ def _refuse_foreign(folder: Path) -> None:
             f"error: {folder} holds files that prefmill did not write; empty it, or name another "
             "folder with --output",
         )
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise Stop(WRONG, f"error: {there} cannot be written to; name a folder with --output")
 
 
 class stopping:  # noqa: N801 - reads as a statement: `with stopping(stack)`

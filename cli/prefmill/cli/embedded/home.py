@@ -14,7 +14,7 @@ LAYOUT = 1
 """Number of the arrangement of files in a home; raised when an older one can no longer be used."""
 
 _STAMP = "prefmill home, layout"
-_ELSEWHERE = "choose another home with PREFMILL_HOME"
+_ELSEWHERE = "choose another home with --home or PREFMILL_HOME"
 _BEFORE_THE_STAMP = {"lock", ".gitignore", "VERSION.new"}
 _LOG_BYTES = 8 << 20
 
@@ -82,7 +82,8 @@ class Home:
         if free < megabytes:
             raise EmbeddedError(
                 f"The disk of {self.path} is full: {free} MB are left, {megabytes} MB are needed.",
-                todo=f"Free some space, or {_ELSEWHERE} on a larger disk.",
+                todo="Free some space and run the same command again: it goes on where it was. Or "
+                f"{_ELSEWHERE} on a larger disk.",
             )
 
     def _open(self) -> Lock:

@@ -32,6 +32,9 @@ cost half of NATS's throughput here."""
 ACK_WAIT_S: Final = 10.0
 """So long the batches of a killed worker wait for another; services are one process each here."""
 
+_LEAST_MB: Final = 32
+"""Room on the disk below which everything is stopped, while what is in flight can be stored."""
+
 _START_S: Final = 60.0
 _RESTARTS: Final = 5
 _WITHIN_S: Final = 60.0
@@ -93,7 +96,10 @@ class Stack:
         return client
 
     def tend(self, say: Say) -> None:
-        """Start again what died, and say so. Stop if something dies again and again."""
+        """Start again what died, and say so. Stop if something dies again and again. Raises
+        EmbeddedError before the disk is full: NATS never recovers from that by itself."""
+        assert self._home
+        self._home.need_room(_LEAST_MB)
         self._tend_servers(say)
         for nest in (self._deciding, self._working):
             for event in nest.events():
