@@ -47,8 +47,8 @@ def run(
         ready = loaded(recipe, settings, rows)
         folder = output or Path("out") / ready.recipe.name
         _refuse_foreign(folder.absolute())
+        stack.launch(home)  # the servers start while the services are imported
         check_plugins(stack, ready)
-        stack.launch(home)
         _run(stack, ready, folder.absolute(), yes=yes, fresh=fresh, strict=strict)
 
 
@@ -71,7 +71,7 @@ def _run(
 
 
 def check_plugins(stack: Stack, recipe: "LoadedRecipe") -> None:
-    """Stop if a plugin refuses its options; nothing is on the disk by then."""
+    """Stop if a plugin refuses its options."""
     from prefmill.cli.recipes.problems import stop_for
     from prefmill.plugins.errors import RecipeError
 

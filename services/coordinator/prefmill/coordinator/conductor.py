@@ -16,6 +16,7 @@ from prefmill.coordinator.loader import load
 from prefmill.coordinator.planner import plan_step
 from prefmill.coordinator.publisher import publish_step
 from prefmill.coordinator.settings import CoordinatorSettings
+from prefmill.coordinator.status import look, spent
 from prefmill.coordinator.streams import Streams
 from prefmill.coordinator.submission import plan_of
 from prefmill.coordinator.windows import Windows
@@ -134,36 +135,34 @@ class Conductor:
     async def _look(self) -> bool:
         async with self.ledger.begin() as connection:
             active = [run for run in await runs.runs(connection) if run.state in ACTIVE]
-        worked = [await self._advance(run) for run in active]
+            if not active:
+                return False
+            rows = await planning.rows_by_lane(connection)
+            lanes = await runs.lanes(connection)
+        paused = {slug: why for slug, (_, why) in lanes.items() if why}
+        windows = Windows(rows, self.fleet, self.settings.window_floor, paused)
+        worked = [await self._advance(run, windows) for run in active]
         return any(worked)
 
-    async def _advance(self, run: Run) -> bool:
+    async def _advance(self, run: Run, windows: Windows) -> bool:
         try:
             plan = await self.plan(run)
             if not run.source_done:
                 self._load(run, plan)
-            return await self._step(run, plan)
+            return await self._step(run, plan, windows)
         except RecipeError as error:
             await self._fail(run, str(error))
             return False
 
-    async def _step(self, run: Run, plan: Plan) -> bool:
-        windows = await self._windows()
+    async def _step(self, run: Run, plan: Plan, windows: Windows) -> bool:
         worked = await plan_step(self.ledger, plan, windows)
-        if worked:
-            windows = await self._windows()
         if run.state != "running" and not await self._may_begin(run, plan, windows):
             return worked
         if await self._publish(run, plan, windows):
             return True
         if not worked and run.source_done:
-            await self._close(run, plan, windows)
+            await self._close(run, plan)
         return worked
-
-    async def _windows(self) -> Windows:
-        async with self.ledger.begin() as connection:
-            rows = await planning.rows_by_lane(connection)
-        return Windows(rows, self.fleet, self.settings.window_floor)
 
     async def _may_begin(self, run: Run, plan: Plan, windows: Windows) -> bool:
         """Whether every lane that will be called answers its probe; a lane that no worker has
@@ -193,16 +192,17 @@ class Conductor:
         if not planned:
             return False
         await self._announce(plan, planned)
-        async with self.ledger.begin() as connection:
-            stored = await runs.lanes(connection)
-            verdict = await affordable(connection, run, plan)
-        if verdict.reason:
-            await self._fail(run, verdict.reason)
-        if verdict.calls == 0:
-            return False
-        lanes = [slug for slug in plan.lanes if slug in planned and not stored[slug][1]]
-        step = publish_step(self.ledger, self.nc, plan, windows, lanes, verdict.calls)
-        return bool(await step)
+        most = None
+        if plan.resolved.recipe.limits.cost_usd is not None:
+            async with self.ledger.begin() as connection:
+                verdict = await affordable(connection, run, plan)
+            if verdict.reason:
+                await self._fail(run, verdict.reason)
+            if verdict.calls == 0:
+                return False
+            most = verdict.calls
+        lanes = [slug for slug in plan.lanes if slug in planned and slug not in windows.paused]
+        return bool(await publish_step(self.ledger, self.nc, plan, windows, lanes, most))
 
     async def _announce(self, plan: Plan, slugs: set[str]) -> None:
         now = time.monotonic()
@@ -214,19 +214,22 @@ class Conductor:
             self._announced = now
             await self.streams.announce([plan.lanes[slug] for slug in sorted(slugs)])
 
-    async def _close(self, run: Run, plan: Plan, windows: Windows) -> None:
+    async def _close(self, run: Run, plan: Plan) -> None:
         """Finish a run that lacks nothing; stop one that only paused lanes could bring on."""
         async with self.ledger.begin() as connection:
             current = await runs.lock_run(connection, run.id)
             if current is None or current.state not in ACTIVE or not current.source_done:
                 return
             if await planning.is_idle(connection, run.id):
+                spec = {"cost_usd": spent(await look(connection, current, plan))}
+                where = run.directory or ""
                 await runs.update_run(connection, run.id, state="finished", reason="")
-                await exports.want_export(connection, run.id, run.revision, {}, run.directory or "")
+                await exports.want_export(connection, run.id, run.revision, spec, where)
                 return
-            stored = await runs.lanes(connection)
-        busy = windows.planned(run.id)
-        paused = {slug: stored[slug][1] for slug in busy if stored[slug][1]}
+            lanes = await runs.lanes(connection)
+            rows = await planning.rows_by_lane(connection)
+        busy = {lane for (run_id, lane, _), out in rows.items() if run_id == run.id and out}
+        paused = {slug: lanes[slug][1] for slug in busy if lanes[slug][1]}
         if busy and len(paused) == len(busy):
             lines = [f"{_who(plan, slug)}: {why}" for slug, why in sorted(paused.items())]
             await self._fail(run, "; ".join(lines))

@@ -19,7 +19,7 @@ from prefmill.ledger.planning import RowState, StoredBatch
 
 CLOSED_AT_ONCE: Final = 256
 LOADED_AT_ONCE: Final = 4
-REMEMBERED: Final = 1024
+REMEMBERED: Final = 256
 """Planned batches whose cells are kept until they are published; others are derived again."""
 
 ANY_SLOT: Final = 0
@@ -35,8 +35,9 @@ async def plan_step(ledger: Ledger, plan: Plan, windows: Windows) -> bool:
     made = await _planned(ledger, plan, windows)
     if made is None:
         return False
-    for batch, carried in made:
+    for batch, lane, carried in made:
         plan.carried[batch] = carried
+        windows.note_planned(plan.run_id, lane, len(carried))
     while len(plan.carried) > REMEMBERED:
         del plan.carried[next(iter(plan.carried))]
     return True
@@ -45,9 +46,9 @@ async def plan_step(ledger: Ledger, plan: Plan, windows: Windows) -> bool:
 @retried
 async def _planned(
     ledger: Ledger, plan: Plan, windows: Windows
-) -> list[tuple[int, Carried]] | None:
-    """The new batches with what they carry; None if there was nothing to look at. Everything is
-    seen in one snapshot: a batch is closed in it exactly if its results are there."""
+) -> list[tuple[int, str, Carried]] | None:
+    """The new batches with their lanes and what they carry; None if there was nothing to look
+    at. Everything is seen in one snapshot: a batch is closed in it exactly if its results are."""
     async with ledger.snapshot() as connection:
         if await runs.lock_run(connection, plan.run_id) is None:
             return None
@@ -64,8 +65,8 @@ async def _planned(
         await planning.delete_batches(connection, [batch.id for batch in closed])
     rows = {row.position: row for row in states}
     return [
-        (batch, [(rows[row], cells) for row, cells in carried.items()])
-        for batch, (_, _, carried) in zip(ids, groups, strict=True)
+        (batch, lane, [(rows[row], cells) for row, cells in carried.items()])
+        for batch, (_, lane, carried) in zip(ids, groups, strict=True)
     ]
 
 

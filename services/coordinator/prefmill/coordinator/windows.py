@@ -1,7 +1,7 @@
 """How much may be in flight on each lane, and each run's share of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prefmill.coordinator.domain.plan import Plan
 from prefmill.coordinator.fleet import Fleet
@@ -12,11 +12,18 @@ from prefmill.ledger.planning import PLANNED, PUBLISHED
 class Windows:
     """Rows planned and out, by run and lane, and what the live workers can take."""
 
-    rows: Mapping[tuple[int, str, int], int]
-    """(run, lane, state) → rows."""
+    rows: dict[tuple[int, str, int], int]
+    """(run, lane, state) → rows; grows as batches are planned."""
     fleet: Fleet
     floor: int
     """Least calls in flight."""
+    paused: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Lanes not to be published to, and why."""
+
+    def note_planned(self, run_id: int, lane: str, rows: int) -> None:
+        """A batch has just been planned."""
+        key = (run_id, lane, PLANNED)
+        self.rows[key] = self.rows.get(key, 0) + rows
 
     def size(self, plan: Plan, lane: str) -> int:
         """Rows that may be out on the lane, of all runs."""
