@@ -115,6 +115,8 @@ class RunStatus(Frozen):
     rows_failed: int = Field(default=0, description="Prompts that could not be used.")
     source_done: bool = Field(default=False, description="All prompts are loaded.")
     slots: tuple[SlotStatus, ...] = Field(default=(), description="Models, then judges.")
+    input_tokens: int = Field(default=0, description="Paid so far, by all revisions.")
+    output_tokens: int = Field(default=0, description="Paid so far, by all revisions.")
     cost_usd: float = Field(default=0.0, description="Paid so far, as far as prices are known.")
     started_at: datetime | None = Field(default=None, description="UTC.")
     exports: tuple[ExportStatus, ...] = Field(default=(), description="Newest first.")

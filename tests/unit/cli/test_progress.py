@@ -118,8 +118,10 @@ def test_the_sum_of_a_format_adds_up_and_names_the_reasons() -> None:
 
 def test_the_end_says_what_was_paid_and_what_failed() -> None:
     ended = run(
-        slot("a", done=99, failed=1, input_tokens=1000, output_tokens=20, cost_usd=0.5, reused=3),
+        slot("a", done=99, failed=1, cost_usd=0.5, reused=3),
         slot("b", done=100),
+        input_tokens=1000,
+        output_tokens=20,
         cost_usd=0.5,
         rows_failed=2,
     )

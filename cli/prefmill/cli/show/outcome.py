@@ -29,8 +29,7 @@ def sum_line(config: str, sums: FormatOutcome) -> str:
 
 def run_lines(status: RunStatus) -> list[str]:
     """What a finished run paid, and what failed."""
-    read = sum(slot.input_tokens for slot in called(status))
-    written = sum(slot.output_tokens for slot in called(status))
+    read, written = status.input_tokens, status.output_tokens
     reused = sum(slot.reused for slot in called(status))
     unpriced = [slot.alias for slot in called(status) if slot.cost_usd is None]
     paid = f"paid: {count(read)} tokens read, {count(written)} written, {dollars(status.cost_usd)}"

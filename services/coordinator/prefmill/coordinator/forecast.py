@@ -21,7 +21,10 @@ async def forecast(
     if run is None or request.fresh:
         return plan
     stored = await _stored(ledger, run, resolved)
-    slots = tuple(_less(slot, stored[slot.kind, slot.alias]) for slot in plan.slots)
+    done = run.state == "finished" and not changed
+    slots = tuple(
+        _less(slot, stored[slot.kind, slot.alias], all_stored=done) for slot in plan.slots
+    )
     return plan.model_copy(
         update={"slots": slots, "new_revision": bool(changed), "changes": tuple(changed)}
     )
@@ -44,9 +47,9 @@ async def _stored(ledger: Ledger, run: Run, resolved: Resolved) -> Counter[tuple
     return stored
 
 
-def _less(slot: SlotPlan, stored: int) -> SlotPlan:
+def _less(slot: SlotPlan, stored: int, *, all_stored: bool) -> SlotPlan:
     """The calls of a slot without those that are stored, tokens and cost in proportion."""
-    calls = max(0, slot.calls - stored)
+    calls = 0 if all_stored else max(0, slot.calls - stored)
     share = calls / slot.calls if slot.calls else 0.0
     return slot.model_copy(
         update={

@@ -61,6 +61,8 @@ def status_of(sight: Sight, fleet: Fleet) -> RunStatus:
         rows_failed=run.rows_failed,
         source_done=run.source_done,
         slots=tuple(slots),
+        input_tokens=sum(tally.input_tokens for tally in sight.tallies.values()),
+        output_tokens=sum(tally.output_tokens for tally in sight.tallies.values()),
         cost_usd=spent(sight),
         started_at=run.created_at,
         exports=tuple(export_status(export) for export in sight.exports),

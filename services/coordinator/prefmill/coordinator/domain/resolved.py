@@ -61,10 +61,10 @@ class Resolved:
 
     @property
     def least_generations(self) -> int:
-        """Usable generations a row needs to be judged: two, or one where no pair is wanted."""
-        pairs = {"preference", "trl", "distilabel"}
+        """Usable generations a row needs to be judged: one if given responses are labelled, or
+        if KTO or SFT, which want no pairs, are among the formats; else two."""
         names = {next(iter(spec)) for spec in self.recipe.output.formats}
-        return 2 if self.models and (names & pairs or names <= {"raw"}) else 1
+        return 2 if self.models and not names & {"kto", "sft"} else 1
 
 
 def resolve(recipe: Recipe) -> Resolved:
