@@ -61,6 +61,15 @@ class RowState:
     """Attempts ever made, and those that count."""
 
 
+_FIELDS: Final = "id, slot_id, lane, rows, died, epoch, sequence"
+_CLOSED_BATCHES = sa.text(f"""
+    SELECT {_FIELDS} FROM batch
+    WHERE run_id = :run AND state = {CLOSED} AND (slot_id > 0) = :work ORDER BY id LIMIT :limit
+""")
+_PLANNED_BATCHES = sa.text(f"""
+    SELECT {_FIELDS} FROM batch
+    WHERE run_id = :run AND state = {PLANNED} AND lane = :lane ORDER BY id LIMIT :limit
+""")
 _BATCH = sa.select(*(BATCH.c[name] for name in StoredBatch.__dataclass_fields__))
 
 
@@ -68,19 +77,16 @@ async def closed_batches(
     connection: AsyncConnection, run_id: int, *, work: bool, limit: int
 ) -> list[StoredBatch]:
     """Closed batches not yet looked at: of work, or (work=False) of rows just loaded."""
-    kind = BATCH.c.slot_id > 0 if work else BATCH.c.slot_id == 0
-    closed = _BATCH.where(BATCH.c.run_id == run_id, BATCH.c.state == CLOSED, kind)
-    found = await connection.execute(closed.order_by(BATCH.c.id).limit(limit))
-    return [StoredBatch(*row) for row in found]
+    values = {"run": run_id, "work": work, "limit": limit}
+    return [StoredBatch(*row) for row in await connection.execute(_CLOSED_BATCHES, values)]
 
 
 async def planned_batches(
     connection: AsyncConnection, run_id: int, lane: str, limit: int
 ) -> list[StoredBatch]:
     """Batches of a lane not yet published, oldest first."""
-    planned = _BATCH.where(BATCH.c.run_id == run_id, BATCH.c.state == PLANNED, BATCH.c.lane == lane)
-    found = await connection.execute(planned.order_by(BATCH.c.id).limit(limit))
-    return [StoredBatch(*row) for row in found]
+    values = {"run": run_id, "lane": lane, "limit": limit}
+    return [StoredBatch(*row) for row in await connection.execute(_PLANNED_BATCHES, values)]
 
 
 async def published_batches(
@@ -158,18 +164,28 @@ async def texts(
     return rows
 
 
+_ADD = sa.text(f"""
+    INSERT INTO batch (run_id, slot_id, lane, rows, state)
+    SELECT :run, slot_id, lane, string_to_array(rows, ',')::bigint[], {PLANNED}
+    FROM unnest(:slots ::int[], :lanes ::text[], :rows ::text[])
+         WITH ORDINALITY AS _(slot_id, lane, rows, number)
+    ORDER BY number RETURNING id
+""")
+
+
 async def add_batches(
     connection: AsyncConnection, run_id: int, batches: Sequence[tuple[int, str, list[int]]]
 ) -> list[int]:
     """Record planned batches: (slot, lane, rows); their ids, in the same order."""
-    values = [
-        {"run_id": run_id, "slot_id": slot, "lane": lane, "rows": rows, "state": PLANNED}
-        for slot, lane, rows in batches
-    ]
-    if not values:
+    if not batches:
         return []
-    made = BATCH.insert().returning(BATCH.c.id, sort_by_parameter_order=True)
-    return list((await connection.execute(made, values)).scalars())
+    values = {
+        "run": run_id,
+        "slots": [slot for slot, _, _ in batches],
+        "lanes": [lane for _, lane, _ in batches],
+        "rows": [",".join(map(str, rows)) for _, _, rows in batches],
+    }
+    return sorted((await connection.execute(_ADD, values)).scalars())
 
 
 async def keep_rows(connection: AsyncConnection, batch: int, rows: list[int]) -> None:

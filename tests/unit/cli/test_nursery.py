@@ -172,7 +172,7 @@ broken = Nest("nowhere")
 try:
     broken.stop(["nowhere"], 1)
 except Stop as stop:
-    print("said:", *stop.lines)
+    print("said: " + " ".join(stop.lines) + "\\n", end="")
 broken.leave()
 nest.leave()
 """,
