@@ -15,6 +15,8 @@ import pytest
 
 from .command import Folder, simulator, tables
 
+pytestmark = pytest.mark.slow
+
 SIMULATED: dict[str, Any] = {
     "name": "bad",
     "source": {"inline": ["One?", "Two?"]},
@@ -128,7 +130,6 @@ def test_a_service_without_its_nats_says_where_it_looked(
     assert len(output.splitlines()) == 1
 
 
-@pytest.mark.slow
 def test_an_engine_that_answers_with_web_pages_stops_the_run_with_its_words(
     folder: Folder,
 ) -> None:
@@ -189,7 +190,6 @@ def odd_server() -> Iterator[str]:
         server.server_close()
 
 
-@pytest.mark.slow
 def test_quota_gone_in_mid_run_pauses_one_lane_and_the_same_command_goes_on(
     folder: Folder,
 ) -> None:
