@@ -1,7 +1,8 @@
 """A recipe: what a user writes. Options of plugins stay plain here; each plugin's own model
 checks them (`prefmill.plugins.registry`)."""
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal, cast
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue
 
@@ -31,7 +32,14 @@ class ModelSpec(Strict):
 
     model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
 
-    engine: str = Field(description="Name of an engine plugin: `openai`, `anthropic`, …")
+    engine: str = Field(
+        default="", description="Name of an engine plugin: `openai`, `anthropic`, …"
+    )
+    lane: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$",
+        description="Name under which the model is deployed, instead of engine and options.",
+    )
     params: Params = Field(default=Params(), description="Its own parameters; they win.")
     concurrency: int = Field(default=64, ge=1, description="Calls in flight at once, a worker.")
     system: Literal["keep", "fold"] = Field(
@@ -100,6 +108,19 @@ class Limits(Strict):
     )
 
 
+def _named(value: object) -> object:
+    if isinstance(value, list | tuple):
+        names = cast("Sequence[object]", value)
+        return {str(name): {"lane": name} for name in names}
+    return value
+
+
+Models = Annotated[
+    dict[str, ModelSpec],
+    BeforeValidator(_named, json_schema_input_type=dict[str, ModelSpec] | list[str]),
+]
+
+
 def _pool(value: object) -> object:
     return {"judges": value, "aspects": value} if isinstance(value, str) else value
 
@@ -112,9 +133,13 @@ class Recipe(Strict):
     )
     seed: int = Field(default=0, description="Seeds draws, orders and answers.")
     source: PluginSpec = Field(description="Where prompts come from: `{jsonl: prompts.jsonl}`.")
-    models: dict[str, ModelSpec] = Field(default={}, description="Who can answer, by alias.")
+    models: Models = Field(
+        default={}, description="Who can answer, by alias; or names of deployed ones."
+    )
     generate: GenerateStep = Field(default=GenerateStep(), description="How answers are made.")
-    judges: dict[str, ModelSpec] = Field(default={}, description="Who can judge, by alias.")
+    judges: Models = Field(
+        default={}, description="Who can judge, by alias; or names of deployed ones."
+    )
     judge: JudgeStep | None = Field(default=None, description="How answers are judged.")
     pool: Annotated[PoolStep, BeforeValidator(_pool, json_schema_input_type=PoolStep | str)] = (
         Field(default=PoolStep(), description="How verdicts become scores.")

@@ -17,6 +17,8 @@ from prefmill.messaging.errors import NatsUnavailable
 from prefmill.messaging.lane import CellWork
 from prefmill.messaging.probes import Probes
 from prefmill.messaging.worker import Worker
+from prefmill.plugins.errors import RecipeError
+from prefmill.settings.deployed import served
 from prefmill.settings.service import ServiceSettings, WorkerSettings
 
 _POLL_S: Final = 0.05
@@ -31,7 +33,7 @@ def worker_app(work: CellWork, settings: WorkerSettings) -> FastStream:
     """A worker as a FastStream application: announcements in, life cycle around, probes beside."""
     registry = _registry() if settings.probe_port is not None else None
     broker = nats_broker(settings, f"prefmill-{work.kind}", middlewares=_middlewares(registry))
-    worker = Worker(work, settings, broker)
+    worker = Worker(work, settings, broker, served(settings, work.kind))
     broker.subscriber(LANES.subject)(worker.lanes_opened)
     broker.subscriber(WITHDRAWN.subject)(worker.batches_withdrawn)
     app = FastStream(broker, logger=None, after_startup=[worker.start], on_shutdown=[worker.drain])
@@ -66,7 +68,7 @@ def serve(settings: ServiceSettings, build: Callable[[], FastStream]) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, build))
-    except NatsUnavailable as error:
+    except (NatsUnavailable, RecipeError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -41,8 +41,15 @@ _SERVICE: Final[dict[LaneKind, ServiceName]] = {"generate": "generator", "judge"
 class Worker:
     """Serves lanes over a started broker, from `start` to `drain`."""
 
-    def __init__(self, work: CellWork, settings: WorkerSettings, broker: NatsBroker) -> None:
+    def __init__(
+        self,
+        work: CellWork,
+        settings: WorkerSettings,
+        broker: NatsBroker,
+        lanes: Iterable[LaneSpec] = (),
+    ) -> None:
         self._work = work
+        self._own = (*settings.lanes, *lanes)
         self._settings = settings
         self._broker = broker
         self._service: ServiceName = _SERVICE[work.kind]
@@ -70,7 +77,7 @@ class Worker:
             ack_wait_s=self._settings.ack_wait_s,
             permits=self._settings.permits,
         )
-        self._open(self._settings.lanes)
+        self._open(self._own)
         self._announcing = asyncio.create_task(self._announce_on())
 
     async def lanes_opened(self, message: LanesOpened) -> None:

@@ -1,5 +1,6 @@
 """What every service can be told, and what every worker can."""
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -25,6 +26,9 @@ class ServiceSettings(BaseSettings):
         default=None, description="Serve /healthz, /readyz and /metrics there; not at all if none."
     )
     probe_host: str = Field(default="127.0.0.1", description="Address for the probes.")
+    deployed: Path | None = Field(
+        default=None, description="Folder of the models and judges that recipes may name."
+    )
 
 
 class WorkerSettings(ServiceSettings):
@@ -34,6 +38,9 @@ class WorkerSettings(ServiceSettings):
         default=False, description="Open every lane that the coordinator names: the local mode."
     )
     lanes: tuple[LaneSpec, ...] = Field(default=(), description="Lanes that it serves by itself.")
+    serve: str = Field(
+        default="", description="Names of deployed models to serve, with commas between them."
+    )
     concurrency: int | None = Field(
         default=None, ge=1, description="Calls in flight for each lane; the lane's own if none."
     )

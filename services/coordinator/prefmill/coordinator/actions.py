@@ -5,6 +5,7 @@ from typing import Any
 
 from prefmill.contracts.api import ExportRequest, RunPlan, RunRequest, RunState, RunStatus
 from prefmill.coordinator.conductor import Conductor
+from prefmill.coordinator.domain.named import expanded
 from prefmill.coordinator.forecast import forecast
 from prefmill.coordinator.status import RunAction, look, spent, status_of
 from prefmill.coordinator.submission import difference, submit
@@ -26,7 +27,7 @@ class Actions:
 
     async def submit(self, request: RunRequest) -> RunStatus:
         """Run a recipe, or go on with it. RecipeError if it cannot be run."""
-        submitted = await submit(self._ledger, request)
+        submitted = await submit(self._ledger, self._expanded(request))
         self.conductor.forget(submitted.run_id)
         run = await self.run(submitted.run_id)
         await self._clear(run)
@@ -36,6 +37,7 @@ class Actions:
 
     async def plan(self, request: RunRequest) -> RunPlan:
         """What a recipe would call, of what is not stored yet. RecipeError if it cannot run."""
+        request = self._expanded(request)
         run, changed = await difference(self._ledger, request.recipe)
         return await forecast(self._ledger, request, run, changed)
 
@@ -83,6 +85,10 @@ class Actions:
         async with self._ledger.begin() as connection:
             known = await runs.runs(connection)
         return [await self.status(run) for run in known]
+
+    def _expanded(self, request: RunRequest) -> RunRequest:
+        recipe = expanded(request.recipe, self.conductor.deployed)
+        return request.model_copy(update={"recipe": recipe})
 
     async def _set(self, run: Run, state: RunState) -> None:
         async with self._ledger.begin() as connection:

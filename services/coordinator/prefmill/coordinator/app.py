@@ -24,6 +24,7 @@ from prefmill.messaging.service import nats_broker, serve
 from prefmill.messaging.topology import Topology
 from prefmill.messaging.work import purge_work, results_drained
 from prefmill.messaging.worker import connection_of
+from prefmill.settings.deployed import read_deployed
 
 log: Final = logging.getLogger("prefmill.coordinator")
 
@@ -56,6 +57,7 @@ def build(settings: CoordinatorSettings) -> FastStream:
     app = FastStream(broker, logger=None)
     ledger = Ledger(settings.database_url)
     fleet = Fleet()
+    deployed = read_deployed(settings.deployed)
     holder: dict[str, Any] = {}
     tasks: list[asyncio.Task[Any]] = []
 
@@ -74,7 +76,9 @@ def build(settings: CoordinatorSettings) -> FastStream:
         await streams.bootstrap()
         if settings.reset_on_start:
             await reset(ledger, jetstream_of(nc))
-        conductor = holder["conductor"] = Conductor(settings, ledger, nc, streams, fleet)
+        await streams.open(deployed.all_lanes())
+        conductor = Conductor(settings, ledger, nc, streams, fleet, deployed)
+        holder["conductor"] = conductor
         token = settings.token.get_secret_value() if settings.token else None
         api = create_api(Actions(conductor), token)
         config = uvicorn.Config(

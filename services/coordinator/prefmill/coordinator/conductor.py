@@ -25,6 +25,7 @@ from prefmill.ledger.database import Ledger
 from prefmill.ledger.runs import Run
 from prefmill.messaging.held import NATS_TROUBLE
 from prefmill.plugins.errors import RecipeError
+from prefmill.settings.deployed import Deployed
 
 log: Final = logging.getLogger("prefmill.coordinator")
 
@@ -46,12 +47,14 @@ class Conductor:
         nc: Client,
         streams: Streams,
         fleet: Fleet,
+        deployed: Deployed | None = None,
     ) -> None:
         self.settings = settings
         self.ledger = ledger
         self.nc = nc
         self.streams = streams
         self.fleet = fleet
+        self.deployed = deployed or Deployed()
         self.beat = time.monotonic()
         self._woken = asyncio.Event()
         self._plans: dict[int, Plan] = {}
@@ -88,6 +91,7 @@ class Conductor:
             await asyncio.sleep(self.settings.reconcile_s)
             try:
                 await self.streams.bootstrap()
+                await self.streams.open(self.deployed.all_lanes())
                 async with self.ledger.begin() as connection:
                     stored = await runs.lanes(connection)
                 lanes = {slug: LaneSpec.model_validate(spec) for slug, (spec, _) in stored.items()}

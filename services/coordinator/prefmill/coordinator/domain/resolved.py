@@ -1,6 +1,5 @@
 """A recipe with all its plugins found and their options checked."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +12,9 @@ from prefmill.contracts.work import LaneKind
 from prefmill.contracts.workers import LaneSpec
 from prefmill.plugins import registry
 from prefmill.plugins.digest import digest_of
-from prefmill.plugins.engine import Engine, EngineOptions
+from prefmill.plugins.engine import Engine
 from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.lanes import engine_of, lane_of
 from prefmill.plugins.rubric import Rubric
 from prefmill.plugins.sampler import Sampler
 from prefmill.plugins.source import Source
@@ -135,31 +135,8 @@ def _sampler(recipe: Recipe) -> Sampler | None:
         raise RecipeError(*(_placed(problem, where) for problem in error.problems)) from error
 
 
-def _engine(where: str, spec: ModelSpec) -> tuple[Engine, EngineOptions]:
-    try:
-        plugin = registry.load("engines", spec.engine)
-    except RecipeError as error:
-        raise RecipeError(f"{where}.engine: {error}") from error
-    options: EngineOptions = registry.options_of(plugin, spec.options(), where)
-    return plugin(options), options
-
-
-def _lane(kind: LaneKind, spec: ModelSpec, options: EngineOptions) -> LaneSpec:
-    dumped = options.model_dump(mode="json")
-    digest = digest_of(kind, spec.engine, dumped).hex()
-    readable = re.sub(r"[^a-z0-9]+", "-", options.model.rsplit("/", 1)[-1].lower()).strip("-")
-    return LaneSpec(
-        kind=kind,
-        slug=f"{readable[:40] or 'model'}-{digest[:10]}",
-        digest=digest,
-        engine=spec.engine,
-        options=dumped,
-        concurrency=spec.concurrency,
-    )
-
-
 def _model(recipe: Recipe, alias: str, spec: ModelSpec) -> ResolvedModel:
-    engine, options = _engine(f"models.{alias}", spec)
+    engine, options = engine_of(f"models.{alias}", spec)
     params = spec.params.over(recipe.generate.params)
     key = digest_of(
         "generate",
@@ -170,14 +147,14 @@ def _model(recipe: Recipe, alias: str, spec: ModelSpec) -> ResolvedModel:
         recipe.generate.system,
     )
     return ResolvedModel(
-        "generate", alias, spec, engine, params, _lane("generate", spec, options), key
+        "generate", alias, spec, engine, params, lane_of("generate", spec, options), key
     )
 
 
 def _judge(
     recipe: Recipe, alias: str, spec: ModelSpec, rubric: ResolvedRubric | None
 ) -> ResolvedModel:
-    engine, options = _engine(f"judges.{alias}", spec)
+    engine, options = engine_of(f"judges.{alias}", spec)
     params = spec.params.over(recipe.judge.params if recipe.judge else Params())
     key = digest_of(
         "judge",
@@ -187,7 +164,7 @@ def _judge(
         rubric and rubric.name,
         rubric and rubric.rubric.fingerprint(),
     )
-    return ResolvedModel("judge", alias, spec, engine, params, _lane("judge", spec, options), key)
+    return ResolvedModel("judge", alias, spec, engine, params, lane_of("judge", spec, options), key)
 
 
 def _numbered(models: list[ResolvedModel]) -> tuple[ResolvedModel, ...]:
