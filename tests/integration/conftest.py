@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from prefmill.cli.embedded import Home, Postgres, start_nats, start_postgres
-from prefmill.ledger.database import Ledger, migrate
+from prefmill.ledger.database import Ledger, migrate_to_head
 from prefmill.messaging.connection import connect
 
 from .rig import Rig, make_rig
@@ -33,7 +33,7 @@ def _url(postgres: Postgres) -> str:
 async def _template(url: str) -> None:
     await _sql(url, "CREATE DATABASE template_ledger")
     ledger = Ledger(url.replace("/postgres?", "/template_ledger?"))
-    await migrate(ledger)
+    await migrate_to_head(ledger)
     await ledger.close()
 
 

@@ -1,9 +1,21 @@
 """The schema: made at once or by migrations, it is the same."""
 
+import asyncio
+
 import pytest
 import sqlalchemy as sa
 
-from prefmill.ledger.database import HEAD, Ledger, LedgerError, migrate, upgrade, version
+from prefmill.ledger.database import (
+    HEAD,
+    Ledger,
+    LedgerError,
+    NotMigrated,
+    downgrade,
+    migrate_to_head,
+    open_ledger,
+    upgrade,
+    version,
+)
 
 CATALOG = """
     SELECT 'column', table_name, column_name || ' ' || data_type || ' ' || is_nullable || ' '
@@ -43,7 +55,7 @@ async def test_migrations_make_the_tables_that_a_new_ledger_gets(ledger: Ledger)
 
 async def test_migrating_twice_changes_nothing(ledger: Ledger) -> None:
     before = await catalog(ledger)
-    await migrate(ledger)
+    await migrate_to_head(ledger)
     assert await catalog(ledger) == before
 
 
@@ -51,4 +63,38 @@ async def test_a_ledger_of_a_newer_version_is_refused_in_one_line(ledger: Ledger
     async with ledger.begin() as connection:
         await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(LedgerError, match="another version of prefmill"):
-        await migrate(ledger)
+        await migrate_to_head(ledger)
+
+
+async def test_a_service_that_may_not_migrate_waits_for_who_does(ledger: Ledger) -> None:
+    await empty(ledger)
+    with pytest.raises(NotMigrated, match=r"prefmill\.ledger upgrade"):
+        await open_ledger(ledger, 0.0, migrate=False)
+    waiting = asyncio.create_task(open_ledger(ledger, 30.0, migrate=False))
+    await migrate_to_head(ledger)
+    await waiting
+    assert not waiting.exception()
+
+
+async def test_a_newer_ledger_is_not_waited_for(ledger: Ledger) -> None:
+    async with ledger.begin() as connection:
+        await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(LedgerError, match="another version of prefmill") as caught:
+        await open_ledger(ledger, 30.0, migrate=False)
+    assert not isinstance(caught.value, NotMigrated)
+
+
+async def test_migrations_go_back_and_forth(ledger: Ledger) -> None:
+    before = await catalog(ledger)
+    async with ledger.begin() as connection:
+        await connection.run_sync(downgrade, "base")
+    assert {row[1] for row in await catalog(ledger)} == {"alembic_version"}
+    async with ledger.begin() as connection:
+        await connection.run_sync(upgrade)
+    assert await catalog(ledger) == before
+
+
+async def test_an_unknown_migration_to_go_back_to_is_told(ledger: Ledger) -> None:
+    async with ledger.begin() as connection:
+        with pytest.raises(LedgerError, match="cannot go back to migration 7777"):
+            await connection.run_sync(downgrade, "7777")

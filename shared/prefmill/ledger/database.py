@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
@@ -26,6 +26,10 @@ _RETRIED: Final = {"40001", "40P01"}
 
 class LedgerError(Exception):
     """The ledger cannot be used; the message says why and what to do."""
+
+
+class NotMigrated(LedgerError):
+    """The schema is older than this code."""
 
 
 class Ledger:
@@ -77,13 +81,21 @@ def sqlstate(error: DBAPIError) -> str:
     return str(getattr(error.orig, "sqlstate", None) or "")
 
 
-async def open_ledger(ledger: Ledger, wait_s: float) -> None:
-    """Bring the schema to HEAD as soon as Postgres answers; LedgerError if that is not within
-    `wait_s` seconds, or if the schema is newer than this code."""
+async def open_ledger(
+    ledger: Ledger, wait_s: float, *, migrate: bool = True, any_version: bool = False
+) -> None:
+    """Bring the schema to HEAD as soon as Postgres answers, or with `migrate=False` wait until
+    somebody has; LedgerError if that is not within `wait_s` seconds, or if the schema is newer
+    than this code."""
+    ready = migrate_to_head if migrate else _answers if any_version else _check
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            await migrate(ledger)
+            await ready(ledger)
+        except NotMigrated:
+            if time.monotonic() >= deadline:
+                raise
+            await asyncio.sleep(1.0)
         except (OSError, DBAPIError, InterfaceError) as error:
             if time.monotonic() >= deadline:
                 raise _unreachable(ledger, error) from error
@@ -92,7 +104,25 @@ async def open_ledger(ledger: Ledger, wait_s: float) -> None:
             return
 
 
-async def migrate(ledger: Ledger) -> None:
+async def _answers(ledger: Ledger) -> None:
+    async with ledger.begin() as connection:
+        await connection.execute(sa.text("SELECT 1"))
+
+
+async def _check(ledger: Ledger) -> None:
+    """LedgerError unless the schema is at HEAD; NotMigrated where a migration may mend it."""
+    async with ledger.begin() as connection:
+        found = await version(connection)
+    if found is None or found < HEAD:
+        raise NotMigrated(
+            f"the ledger is at migration {found or 'none'}, this version wants {HEAD}; "
+            "run `python -m prefmill.ledger upgrade` with this version"
+        )
+    if found > HEAD:
+        raise _other_version(f"it is at migration {found}, this version knows {HEAD}")
+
+
+async def migrate_to_head(ledger: Ledger) -> None:
     """Bring the schema to HEAD: an empty database gets the tables as they are now, an older one
     the migrations it lacks. LedgerError if it is newer than this code."""
     async with ledger.begin() as connection:
@@ -151,16 +181,36 @@ def _create(connection: sa.Connection) -> None:
 def upgrade(connection: sa.Connection) -> None:
     """Run the migrations that the schema lacks, all of them on an empty database."""
     from alembic import command
-    from alembic.config import Config
     from alembic.util.exc import CommandError
+
+    try:
+        command.upgrade(_alembic(connection), "head")
+    except CommandError as error:
+        raise _other_version(str(error)) from error
+
+
+def downgrade(connection: sa.Connection, to: str) -> None:
+    """Take migrations back until `to`. LedgerError if there is no such migration."""
+    from alembic import command
+    from alembic.util.exc import CommandError
+
+    try:
+        command.downgrade(_alembic(connection), to)
+    except CommandError as error:
+        raise LedgerError(f"cannot go back to migration {to}: {error}") from error
+
+
+def _other_version(why: str) -> LedgerError:
+    return LedgerError(
+        f"the ledger was written by another version of prefmill ({why}); "
+        "install that version, or use another database"
+    )
+
+
+def _alembic(connection: sa.Connection) -> Any:
+    from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", "prefmill.ledger:migrations")
     config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:
-        raise LedgerError(
-            f"the ledger was written by another version of prefmill ({error}); "
-            "install that version, or use another database"
-        ) from error
+    return config

@@ -21,6 +21,7 @@ from nats.js.errors import NotFoundError
 
 from prefmill.contracts.channels import DEAD, GENERATE, GENERATED, JUDGE, WORK, subject_of
 from prefmill.contracts.work import LaneKind
+from prefmill.settings.service import ServiceSettings
 
 log: Final = logging.getLogger("prefmill.nats")
 
@@ -42,6 +43,11 @@ class Topology:
     duplicate_window_s: float = 120.0
     results_max_bytes: int = 4 << 30
     max_ack_pending: int = 10_000
+
+
+def topology_of(settings: ServiceSettings) -> Topology:
+    """The topology that a service's settings say."""
+    return Topology(ack_wait_s=settings.ack_wait_s, replicas=settings.replicas)
 
 
 async def bootstrap(js: JetStreamContext, topology: Topology) -> tuple[str, ...]:

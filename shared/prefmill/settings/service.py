@@ -21,6 +21,7 @@ class ServiceSettings(BaseSettings):
     ack_wait_s: float = Field(
         default=60.0, gt=0, description="As the consumers have it; heartbeats come every third."
     )
+    replicas: int = Field(default=1, ge=1, description="Of every stream; 3 on a cluster.")
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
     probe_port: int | None = Field(
         default=None, description="Serve /healthz, /readyz and /metrics there; not at all if none."

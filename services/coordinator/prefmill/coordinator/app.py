@@ -21,7 +21,7 @@ from prefmill.ledger.database import Ledger, LedgerError, open_ledger
 from prefmill.ledger.notices import listen
 from prefmill.messaging.connection import jetstream_of
 from prefmill.messaging.service import nats_broker, serve
-from prefmill.messaging.topology import Topology
+from prefmill.messaging.topology import topology_of
 from prefmill.messaging.work import purge_work, results_drained
 from prefmill.messaging.worker import connection_of
 from prefmill.settings.deployed import read_deployed
@@ -70,9 +70,8 @@ def build(settings: CoordinatorSettings) -> FastStream:
     @app.after_startup
     async def start() -> None:
         nc = connection_of(broker)
-        await open_ledger(ledger, settings.database_wait_s)
-        topology = Topology(ack_wait_s=settings.ack_wait_s, replicas=settings.replicas)
-        streams = Streams(nc, ledger, topology)
+        await open_ledger(ledger, settings.database_wait_s, migrate=settings.migrate)
+        streams = Streams(nc, ledger, topology_of(settings))
         await streams.bootstrap()
         if settings.reset_on_start:
             await reset(ledger, jetstream_of(nc))

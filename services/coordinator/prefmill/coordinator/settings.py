@@ -2,22 +2,18 @@
 
 from pydantic import Field, SecretStr
 
+from prefmill.settings.ledger import LedgerSettings
 from prefmill.settings.service import ServiceSettings
 
 
-class CoordinatorSettings(ServiceSettings):
+class CoordinatorSettings(ServiceSettings, LedgerSettings):
     """Settings of the coordinator. Times in seconds."""
 
-    database_url: str = Field(
-        default="postgresql+asyncpg://127.0.0.1/prefmill", description="Where the ledger is."
-    )
-    database_wait_s: float = Field(default=10.0, ge=0, description="How long to wait at start.")
     host: str = Field(default="127.0.0.1", description="Address the HTTP API listens on.")
     port: int = Field(default=8400, ge=0, description="Port of the HTTP API.")
     token: SecretStr | None = Field(
         default=None, description="Bearer token; needed to listen beyond loopback."
     )
-    replicas: int = Field(default=1, ge=1, description="Of every stream; 3 on a cluster.")
     tick_s: float = Field(default=1.0, gt=0, description="Longest wait between two looks.")
     linger_s: float = Field(default=0.01, ge=0, description="Gathers notices before a look.")
     reconcile_s: float = Field(default=5.0, gt=0, description="Between looks for lost batches.")

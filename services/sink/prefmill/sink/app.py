@@ -14,7 +14,7 @@ from prefmill.ledger.exports import claim_export
 from prefmill.messaging.connection import jetstream_of
 from prefmill.messaging.pull import PullLoop
 from prefmill.messaging.service import nats_broker, serve
-from prefmill.messaging.topology import DEAD_STREAM, RESULTS_STREAM, SINK, Topology, bootstrap
+from prefmill.messaging.topology import DEAD_STREAM, RESULTS_STREAM, SINK, bootstrap, topology_of
 from prefmill.messaging.worker import connection_of
 from prefmill.sink.export import Exporter
 from prefmill.sink.handlers import Handlers
@@ -45,8 +45,8 @@ def build(settings: SinkSettings) -> FastStream:
     @app.after_startup
     async def start() -> None:
         nc = connection_of(broker)
-        await open_ledger(ledger, settings.database_wait_s)
-        await bootstrap(jetstream_of(nc), Topology(ack_wait_s=settings.ack_wait_s))
+        await open_ledger(ledger, settings.database_wait_s, migrate=settings.migrate)
+        await bootstrap(jetstream_of(nc), topology_of(settings))
 
         def pull(stream: str, handle: Any, linger: float) -> PullLoop:
             return PullLoop(

@@ -4,16 +4,13 @@ from pathlib import Path
 
 from pydantic import Field
 
+from prefmill.settings.ledger import LedgerSettings
 from prefmill.settings.service import ServiceSettings
 
 
-class SinkSettings(ServiceSettings):
+class SinkSettings(ServiceSettings, LedgerSettings):
     """Settings of the sink. Times in seconds."""
 
-    database_url: str = Field(
-        default="postgresql+asyncpg://127.0.0.1/prefmill", description="Where the ledger is."
-    )
-    database_wait_s: float = Field(default=10.0, ge=0, description="How long to wait at start.")
     exports_dir: Path = Field(
         default=Path("exports"), description="Where exports go that name no folder."
     )

@@ -1,0 +1,30 @@
+"""`python -m prefmill.messaging`: makes the streams that are missing, as a cluster's setup job."""
+
+import asyncio
+import sys
+
+from prefmill.messaging.connection import connect, jetstream_of
+from prefmill.messaging.errors import NatsUnavailable
+from prefmill.messaging.topology import bootstrap, topology_of
+from prefmill.settings.service import ServiceSettings
+
+
+async def _run(settings: ServiceSettings) -> str:
+    nc = await connect(settings.nats_url, "prefmill-setup", wait_s=settings.nats_wait_s)
+    try:
+        differences = await bootstrap(jetstream_of(nc), topology_of(settings))
+    finally:
+        await nc.close()
+    return "\n".join((*differences, "the streams are there"))
+
+
+def main() -> None:
+    """Exit 0, or 1 with one line. What differs from the settings is said and left as it is."""
+    try:
+        print(asyncio.run(_run(ServiceSettings())))
+    except NatsUnavailable as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
