@@ -1,7 +1,7 @@
 """HTTP as engines need it: kept connections, bounded answers, failures that say what happened."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Final
 
 from yarl import URL
@@ -44,13 +44,13 @@ class Client:
         """Close all connections."""
         await self._session.close()
 
-    async def get(self, url: URL) -> Answer:
+    def get(self, url: URL) -> Awaitable[Answer]:
         """GET."""
-        return await self._fetch("GET", url, None)
+        return self._fetch("GET", url, None)
 
-    async def post(self, url: URL, body: bytes) -> Answer:
+    def post(self, url: URL, body: bytes) -> Awaitable[Answer]:
         """POST."""
-        return await self._fetch("POST", url, body)
+        return self._fetch("POST", url, body)
 
     async def _fetch(self, method: str, url: URL, body: bytes | None) -> Answer:
         try:

@@ -7,8 +7,9 @@ or is cut off, is a BadAnswer, and what is larger than allowed a TooLarge.
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 LARGEST_ANSWER: Final = 32 * 1024 * 1024
 """Bytes. A server that sends more is not read to its end."""
@@ -31,8 +32,7 @@ class TooLarge(ValueError):
     """The answer is larger than allowed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A whole HTTP answer; the names in `headers` are lower case."""
 
     status: int
@@ -40,53 +40,73 @@ class Answer:
     body: bytes
 
 
+class _Head(NamedTuple):
+    """What a head says: how long the body is (None: to the end of the stream), and whether the
+    connection outlives it. `plain`: the body has a length and is not packed."""
+
+    status: int
+    headers: Mapping[str, str]
+    length: int | None
+    chunked: bool
+    keep: bool
+    plain: bool
+
+
 class AnswerParser:
     """Reads one answer: `feed` it until it returns one, or call `end` at the end of the stream.
     `keep` then says whether the connection may carry another."""
 
-    __slots__ = (
-        "_body",
-        "_buffer",
-        "_chunked",
-        "_headers",
-        "_largest",
-        "_length",
-        "_status",
-        "keep",
-    )
+    __slots__ = ("_body", "_buffer", "_head", "_largest", "keep")
 
     def __init__(self, largest: int = LARGEST_ANSWER) -> None:
         self._largest = largest
         self._buffer = bytearray()
         self._body = bytearray()
-        self._status = 0
-        self._headers: dict[str, str] = {}
-        self._length: int | None = None
-        self._chunked = False
+        self._head: _Head | None = None
         self.keep = False
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing of an answer is kept here: it may read another one."""
+        return self._head is None and not self._buffer
 
     def feed(self, data: bytes) -> Answer | None:
         """The answer, once it is whole."""
+        if self.untouched and (answer := self._at_once(data)) is not None:
+            return answer
         self._buffer += data
-        while not self._status:
+        while self._head is None:
             if not self._read_head():
                 return None
-        if self._chunked:
+        if self._head.chunked:
             return self._read_chunks()
-        if self._length is None:
+        length = self._head.length
+        if length is None:
             if len(self._buffer) > self._largest:
                 raise TooLarge
             return None
-        if len(self._buffer) < self._length:
+        if len(self._buffer) < length:
             return None
-        self.keep = self.keep and len(self._buffer) == self._length
-        return self._answer(bytes(self._buffer[: self._length]))
+        self.keep = self.keep and len(self._buffer) == length
+        return self._answer(self._head, bytes(self._buffer[:length]))
+
+    def _at_once(self, data: bytes) -> Answer | None:
+        """The answer, if the data are all of it and nothing else: most come like that."""
+        at = data.find(b"\r\n\r\n")
+        if not 0 < at <= LARGEST_HEAD:
+            return None
+        head, length = _read(data[:at]), len(data) - at - 4
+        if not head.plain or head.length != length or length > self._largest:
+            return None
+        self.keep = head.keep
+        return Answer(head.status, head.headers, data[at + 4 :])
 
     def end(self) -> Answer | None:
         """The stream has ended: the answer, if that was to be its end."""
-        if self._status and self._length is None and not self._chunked:
+        head = self._head
+        if head is not None and head.length is None and not head.chunked:
             self.keep = False
-            return self._answer(bytes(self._buffer))
+            return self._answer(head, bytes(self._buffer))
         return None
 
     def _read_head(self) -> bool:
@@ -98,35 +118,13 @@ class AnswerParser:
             raise BadAnswer("the headers do not end")
         if at < 0:
             return False
-        lines = bytes(self._buffer[:at]).split(b"\r\n")
+        head = _read(bytes(self._buffer[:at]))
         del self._buffer[: at + 4]
-        first = _STATUS.fullmatch(lines[0])
-        if first is None:
-            raise BadAnswer(f"no HTTP/1.1: {lines[0][:40]!r}")
-        if (status := int(first[2])) >= 200:
-            self._headers = _headers(lines[1:])
-            self._frame(status, is_old=first[1] == b"0")
-        return True
-
-    def _frame(self, status: int, *, is_old: bool) -> None:
-        """How long the body is, and whether the connection outlives it."""
-        self._status = status
-        connection = self._headers.get("connection", "").lower()
-        self.keep = "close" not in connection and (not is_old or "keep-alive" in connection)
-        coding = self._headers.get("transfer-encoding", "").lower()
-        length = self._headers.get("content-length")
-        if coding not in ("", "chunked"):
-            raise BadAnswer(f"transfer encoding {coding[:40]!r}")
-        if status in (204, 304):
-            self._length = 0
-        elif coding:
-            self._chunked = True
-        elif length is not None:
-            if not _LENGTH.fullmatch(length):
-                raise BadAnswer(f"content length {length[:40]!r}")
-            self._length = int(length)
-            if self._length > self._largest:
+        if head.status >= 200:
+            self._head, self.keep = head, head.keep
+            if head.length is not None and head.length > self._largest:
                 raise TooLarge
+        return True
 
     def _read_chunks(self) -> Answer | None:
         while (at := self._buffer.find(b"\r\n")) >= 0:
@@ -157,13 +155,51 @@ class AnswerParser:
                 raise BadAnswer("the trailers do not end")
             return None
         self.keep = self.keep and len(self._buffer) == end + 4
-        return self._answer(bytes(self._body))
+        assert self._head is not None, "chunks follow a head"
+        return self._answer(self._head, bytes(self._body))
 
-    def _answer(self, body: bytes) -> Answer:
-        coding = self._headers.get("content-encoding", "").lower()
+    def _answer(self, head: _Head, body: bytes) -> Answer:
+        coding = _coding(head.headers)
         if coding not in _PLAIN:
             body = _unpacked(body, coding, self._largest)
-        return Answer(self._status, self._headers, body)
+        return Answer(head.status, head.headers, body)
+
+
+@lru_cache(maxsize=256)
+def _read(raw: bytes) -> _Head:
+    """The head, without the empty line. Remembered: a server says the same again and again."""
+    lines = raw.split(b"\r\n")
+    first = _STATUS.fullmatch(lines[0])
+    if first is None:
+        raise BadAnswer(f"no HTTP/1.1: {lines[0][:40]!r}")
+    status, headers = int(first[2]), MappingProxyType[str, str]({})
+    if status < 200:
+        return _Head(status, headers, None, chunked=False, keep=False, plain=False)
+    headers = MappingProxyType(_headers(lines[1:]))
+    connection = headers.get("connection", "").lower()
+    keep = "close" not in connection and (first[1] == b"1" or "keep-alive" in connection)
+    length, chunked = _framing(status, headers)
+    plain = length is not None and _coding(headers) in _PLAIN
+    return _Head(status, headers, length, chunked, keep, plain)
+
+
+def _framing(status: int, headers: Mapping[str, str]) -> tuple[int | None, bool]:
+    """How long the body is, if it says so, and whether it comes in chunks."""
+    transfer = headers.get("transfer-encoding", "").lower()
+    if transfer not in ("", "chunked"):
+        raise BadAnswer(f"transfer encoding {transfer[:40]!r}")
+    if status in (204, 304):
+        return 0, False
+    length = headers.get("content-length")
+    if transfer or length is None:
+        return None, bool(transfer)
+    if not _LENGTH.fullmatch(length):
+        raise BadAnswer(f"content length {length[:40]!r}")
+    return int(length), False
+
+
+def _coding(headers: Mapping[str, str]) -> str:
+    return headers.get("content-encoding", "").lower()
 
 
 def _headers(lines: list[bytes]) -> dict[str, str]:

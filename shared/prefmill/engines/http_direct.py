@@ -32,31 +32,48 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[Answer] | None = None
         self._transport: asyncio.Transport | None = None
+        self._unsent = b""
         self.usable = True
-        self.idle_since = 0.0
+        self.since = 0.0
+        """When it was asked or, if it is idle, when it answered."""
 
-    async def ask(self, request: bytes, timeout_s: float) -> Answer:
-        """Send a request and wait for its whole answer. Raises TimeoutError, OSError, BadAnswer
-        or TooLarge, and then closes the connection."""
-        if self._transport is None or not self.usable:
+    async def ask(self, request: bytes, now: float) -> Answer:
+        """Wait for the whole answer to a request, which `send` sends. Raises TimeoutError,
+        OSError, BadAnswer or TooLarge, and then closes the connection."""
+        transport = self._transport
+        if transport is None or not self.usable:
             raise ConnectionResetError("the server closed the connection")
-        self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(timeout_s, self._fail, TimeoutError())
-        self._transport.write(request)
+        self._unsent, self.since = request, now
+        waiter = self._waiter = self._loop.create_future()
         try:
-            answer = await self._waiter
+            answer = await waiter
         except BaseException:
             self.abort()
             raise
         finally:
-            timer.cancel()
             self._waiter = None
-        if self.usable and self._parser.keep and not self._transport.get_write_buffer_size():
-            self._parser = AnswerParser(self._largest)
-            self.idle_since = self._loop.time()
+        if self.usable and self._parser.keep and not transport.get_write_buffer_size():
+            if not self._parser.untouched:
+                self._parser = AnswerParser(self._largest)
+            self.since = self._loop.time()
         else:
             self.close()
         return answer
+
+    def send(self) -> None:
+        """Send what is asked."""
+        if self._transport is not None and self.usable:
+            request, self._unsent = self._unsent, b""
+            self._transport.write(request)
+
+    def expire(self, before: float) -> float | None:
+        """Give up what was asked until `before`; when it was asked, if that is still waited for."""
+        if self._waiter is None or self._waiter.done():
+            return None
+        if self.since > before:
+            return self.since
+        self._fail(TimeoutError())
+        return None
 
     def close(self) -> None:
         """Close the connection, after what is still to be written."""
@@ -77,7 +94,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """A part of the answer; or, if nothing was asked, a server that is out of step."""
-        if self._waiter is None or self._waiter.done():
+        if self._waiter is None or self._unsent or self._waiter.done():
             self.abort()
             return
         try:
@@ -120,18 +137,20 @@ class DirectSession:
         self._timeout_s = timeout_s
         self._largest = largest
         self._heads: dict[tuple[str, URL], bytes] = {}
+        self._loop = asyncio.get_running_loop()
         self._idle: deque[Connection] = deque()
         self._open: set[Connection] = set()
+        self._outbox: list[Connection] = []
+        self._timer: asyncio.TimerHandle | None = None
 
     async def fetch(self, method: str, url: URL, body: bytes | None) -> Answer:
         """The answer. Raises TimeoutError, OSError, BadAnswer or TooLarge."""
         head = self._heads.get((method, url)) or self._head(method, url)
         length = b"" if body is None else b"Content-Length: %d\r\n" % len(body)
+        request = b"%b%b\r\n%b" % (head, length, body or b"")
         connection = self._newest_idle() or await self._connect()
         try:
-            answer = await connection.ask(
-                b"%b%b\r\n%b" % (head, length, body or b""), self._timeout_s
-            )
+            answer = await connection.ask(request, self._post(connection))
         finally:
             if not connection.usable:
                 self._open.discard(connection)
@@ -145,11 +164,39 @@ class DirectSession:
             connection.abort()
         self._open.clear()
         self._idle.clear()
+        if self._timer is not None:
+            self._timer.cancel()
         await asyncio.sleep(0)
 
+    def _post(self, connection: Connection) -> float:
+        """Have what is asked next on this connection sent, with all that is asked in this turn
+        of the loop: a server that is woken for one request stays awake for the others, and to
+        wake it is most of what a request costs. The time from which it counts."""
+        now = self._loop.time()
+        if not self._outbox:
+            self._loop.call_soon(self._send)
+        self._outbox.append(connection)
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._timeout_s, self._expire)
+        return now
+
+    def _send(self) -> None:
+        outbox, self._outbox = self._outbox, []
+        for connection in outbox:
+            connection.send()
+
+    def _expire(self) -> None:
+        """Give up what was asked too long ago. One timer for all requests, as all have the same
+        time; it runs again when the oldest of the others is due."""
+        now = self._loop.time()
+        asked = [connection.expire(now - self._timeout_s) for connection in self._open]
+        left = [since for since in asked if since is not None]
+        wait = min(left) + self._timeout_s - now if left else 0.0
+        self._timer = self._loop.call_later(wait, self._expire) if left else None
+
     def _newest_idle(self) -> Connection | None:
-        oldest = asyncio.get_running_loop().time() - LONGEST_IDLE_S
-        while self._idle and self._idle[0].idle_since < oldest:
+        oldest = self._loop.time() - LONGEST_IDLE_S
+        while self._idle and self._idle[0].since < oldest:
             self._drop(self._idle.popleft())
         while self._idle:
             connection = self._idle.pop()
@@ -165,7 +212,7 @@ class DirectSession:
     async def _connect(self) -> Connection:
         try:
             async with asyncio.timeout(min(CONNECT_S, self._timeout_s)):
-                _, connection = await asyncio.get_running_loop().create_connection(
+                _, connection = await self._loop.create_connection(
                     lambda: Connection(self._largest), self._host, self._port, ssl=self._tls
                 )
         except TimeoutError as error:

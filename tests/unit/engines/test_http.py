@@ -125,6 +125,39 @@ def test_any_bytes_are_an_answer_or_broken_or_not_enough(noise: bytes, head: byt
         pass
 
 
+HEADERS = st.lists(
+    st.sampled_from(
+        [b"Content-Length: 3", b"content-length:3", b"Content-Length: 9", b"Content-Length: 2000",
+         b"Connection: close", b"Connection: keep-alive", b"Content-Encoding: gzip",
+         b"Content-Encoding: identity", b"Transfer-Encoding: chunked", b"X: a\nb", b"no colon"]
+    ),
+    max_size=4,
+)  # fmt: skip
+
+
+@given(
+    status=st.sampled_from(
+        [b"HTTP/1.1 200 OK", b"HTTP/1.0 200", b"HTTP/1.1 204 N", b"HTTP/1.1 99"]
+    ),
+    headers=HEADERS,
+    body=st.sampled_from([b"", b"abc", b"abcd", b"3\r\nabc\r\n0\r\n\r\n"]),
+)
+def test_an_answer_that_comes_at_once_is_read_as_one_that_comes_in_two(
+    status: bytes, headers: list[bytes], body: bytes
+) -> None:
+    raw = b"\r\n".join([status, *headers, b"", body])
+    assert fed(raw, []) == fed(raw, [1])
+
+
+def fed(raw: bytes, cuts: list[int]) -> tuple[object, ...]:
+    """The answer, or the kind of error, and whether the connection may be used again."""
+    try:
+        answer, parser = parsed(raw, cuts)
+        return (answer, parser.keep, parser.end() if answer is None else None)
+    except (BadAnswer, TooLarge) as error:
+        return (type(error),)
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
 def test_an_answer_that_is_packed_unasked_is_unpacked(pack: Callable[[bytes], bytes]) -> None:
     packed = pack(BODY)
@@ -234,6 +267,19 @@ async def test_silence_is_a_time_out(server: Any, say: Any, opened: Open) -> Non
         error = await failure(*(await opened(timeout_s=0.05)))
         assert isinstance(error, Transient)
         assert error.detail == "m at there: time-out: no whole answer in 0.05 s"
+
+
+async def test_of_many_requests_each_has_its_own_time_out(server: Any, say: Any) -> None:
+    server.says(say.hang)
+    url = URL(f"http://127.0.0.1:{server.port}/v1")
+    client = Client(url, PLACE, {}, 0.05)
+    silent: list[asyncio.Task[EngineError]] = []
+    for _ in range(3):
+        silent.append(asyncio.create_task(failure(client, url)))
+        await asyncio.sleep(0.02)
+    assert all("time-out" in error.detail for error in await asyncio.gather(*silent))
+    assert "time-out" in (await failure(client, url)).detail
+    await client.close()
 
 
 async def test_a_redirect_is_an_answer(server: Any, say: Any, opened: Open) -> None:
