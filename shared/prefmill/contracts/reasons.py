@@ -43,6 +43,8 @@ MISSING_GENERATION: Final = "missing-generation"
 UNUSABLE: Final = "unusable"
 STREAK: Final = "streak"
 """Twenty calls in succession failed in the same way."""
+ENGINE_DIED: Final = "engine-died"
+"""The engine's own process ended, and the worker ends with it; the lane does not pause."""
 
 # Of a row, when a dataset is made.
 TOO_FEW_GENERATIONS: Final = "too-few-generations"

@@ -22,6 +22,12 @@ class LaneSpec(Frozen):
     concurrency: int = Field(default=64, ge=1, description="Calls in flight at once, a worker.")
 
 
+def needs_devices(spec: LaneSpec) -> bool:
+    """Whether the worker runs the model itself, on devices that are its own: by what the engine's
+    options have, so that nobody needs the engine to know."""
+    return "gpus" in spec.options
+
+
 class LanesOpened(Frozen):
     """The coordinator's list of lanes that have work. Workers told to host any lane open them."""
 

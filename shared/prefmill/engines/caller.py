@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Final
 
 from prefmill.contracts.chat import Failure, Params, Usage
-from prefmill.contracts.reasons import NO_ANSWER, REJECTED, STREAK, UNUSABLE
+from prefmill.contracts.reasons import ENGINE_DIED, NO_ANSWER, REJECTED, STREAK, UNUSABLE
 from prefmill.contracts.results import LaneProblem
 from prefmill.contracts.workers import LaneHealth
 from prefmill.engines.gate import Gate
@@ -30,7 +30,7 @@ from prefmill.engines.streak import LONGEST, Streak
 from prefmill.engines.text import clean, one_line
 from prefmill.engines.tries import PATIENCE, Tries
 from prefmill.plugins.engine import ChatRequest, Completion, Engine
-from prefmill.plugins.errors import EngineError, Rejected, Transient, Unusable
+from prefmill.plugins.errors import EngineDied, EngineError, Rejected, Transient, Unusable
 
 PAUSES_FROM: Final = 3
 """So many 429s with `Retry-After` and no answer between, and the whole lane waits: fewer may be a
@@ -118,6 +118,10 @@ class LaneCaller:
             self.clear()
         return self._problem
 
+    def died(self, error: EngineDied) -> None:
+        """The engine was found dead outside of any call."""
+        self._go_down(ENGINE_DIED, error.detail)
+
     def clear(self) -> None:
         """Forget all trouble and take calls again, at the full rate."""
         self._problem = None
@@ -143,7 +147,7 @@ class LaneCaller:
             except Rejected as error:
                 return self._rejected(error, started)
             except Unusable as error:
-                raise self._go_down(UNUSABLE, error.detail) from error
+                raise self._go_down(_reason(error), error.detail) from error
             except Exception as error:  # noqa: BLE001 - a plugin that breaks its promise
                 return self._broke(error, started)
             else:
@@ -271,7 +275,7 @@ class LaneCaller:
         except Transient as error:
             return self._missed(error, tries, self._clock())
         except EngineError as error:
-            self._go_down(UNUSABLE, error.detail)
+            self._go_down(_reason(error), error.detail)
         return None
 
     async def _rest(self, seconds: float, among: set[asyncio.Future[None]] | None = None) -> None:
@@ -293,6 +297,10 @@ class LaneCaller:
 
     def _ms(self, started: float) -> int:
         return max(0, round((self._clock() - started) * 1000))
+
+
+def _reason(error: EngineError) -> str:
+    return ENGINE_DIED if isinstance(error, EngineDied) else UNUSABLE
 
 
 def _wake(resting: set[asyncio.Future[None]]) -> None:

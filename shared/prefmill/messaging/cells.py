@@ -40,7 +40,8 @@ class Job:
 
 
 class CellPool:
-    """Runs at most `slots` cells at once, those of the oldest batch first.
+    """Runs at most `slots()` cells at once, those of the oldest batch first. Call `refill()` when
+    that may have grown; when it has shrunk, cells that run go on, and fewer follow them.
 
     `settle(job)` is called once for each job that started, `freed()` whenever the last job that
     had not started has, and `failed(error)` for whatever an answer raises.
@@ -48,7 +49,7 @@ class CellPool:
 
     def __init__(
         self,
-        slots: int,
+        slots: Callable[[], int],
         settle: Callable[[Job], None],
         freed: Callable[[], None],
         failed: Callable[[Exception], None],
@@ -78,6 +79,10 @@ class CellPool:
             self._settle(job)
             return
         self._jobs.append(job)
+        self._fill()
+
+    def refill(self) -> None:
+        """There may be more slots now."""
         self._fill()
 
     def withdraw(self, ids: Collection[str] | None = None) -> list[Job]:
@@ -116,7 +121,7 @@ class CellPool:
     def _fill(self) -> None:
         """Open one more slot if there is something to start in it. One at a time: a slot that
         takes a cell opens the next, so that instant answers do not open slots for nothing."""
-        if self._jobs and self._busy < self._slots and not self._opening:
+        if not self._opening and self._busy < self._slots() and self._jobs:
             self._busy += 1
             self._opening = True
             runner = asyncio.create_task(self._run())
@@ -130,9 +135,9 @@ class CellPool:
             self._opening = False
 
     async def _run(self) -> None:
-        """One slot: cell after cell, until none is left to be started."""
+        """One slot: cell after cell, until none is left to be started or the slot is closed."""
         self._opening = False
-        while self._jobs:
+        while self._busy <= self._slots() and self._jobs:
             job = self._jobs[0]
             row, cell = job.orders.popleft()
             job.running += 1

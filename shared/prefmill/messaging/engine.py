@@ -5,17 +5,40 @@ Never does: retry; that is the caller's part.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from prefmill.contracts.chat import Params
+from prefmill.contracts.reasons import ENGINE_DIED
+from prefmill.contracts.results import LaneProblem
 from prefmill.contracts.workers import LaneHealth, LaneSpec
 from prefmill.engines.caller import LaneCaller, SharedLimit
+from prefmill.engines.text import one_line
+from prefmill.messaging.loading import Loading
 from prefmill.plugins.engine import Engine
-from prefmill.plugins.errors import EngineError, RecipeError
+from prefmill.plugins.errors import EngineDied, EngineError, RecipeError
 from prefmill.plugins.registry import load, options_of
 
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+log: Final = logging.getLogger("prefmill.lane")
+
 _PROBE: Final = Params()
+
+_MEASURED_BY_ITSELF: Final = 1_000_000
+"""The limit of a caller whose engine says how many calls it wants: none of its own."""
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Calls in flight: `usual` where the engine does not say how many it wants; at `most` so
+    many where it does, if that is limited."""
+
+    usual: int
+    most: int | None = None
 
 
 class HostedEngine:
@@ -23,7 +46,7 @@ class HostedEngine:
     differ from before."""
 
     def __init__(
-        self, spec: LaneSpec, slots: int, permits: SharedLimit | None, changed: Callable[[], None]
+        self, spec: LaneSpec, slots: Slots, permits: SharedLimit | None, changed: Callable[[], None]
     ) -> None:
         self._spec = spec
         self._slots = slots
@@ -31,20 +54,23 @@ class HostedEngine:
         self._changed = changed
         self._engine: Engine | None = None
         self._caller: LaneCaller | None = None
+        self._wanted: Callable[[int], int | None] | None = None
         self._opening = True
-        self._detail = ""
+        self._problem = ""
+        self.loading = Loading(spec.slug)
 
     @property
     def health(self) -> LaneHealth:
         """`ready` once the probe has passed and as long as calls do not pause the lane."""
         if self._opening or self._caller is None:
-            return "unusable" if self._detail else "probing"
+            return "unusable" if self._problem else "probing"
         return self._caller.health
 
     @property
     def detail(self) -> str:
         """Why it is not ready, or what it waits for."""
-        return self._detail if self._caller is None else self._caller.detail
+        said = self._problem if self._caller is None else self._caller.detail
+        return said or self.loading.detail
 
     @property
     def busy(self) -> int:
@@ -52,22 +78,61 @@ class HostedEngine:
         return self._caller.busy if self._caller else 0
 
     @property
+    def measured(self) -> bool:
+        """Whether the engine itself says how many calls it wants."""
+        return self._wanted is not None
+
+    @property
     def caller(self) -> LaneCaller:
         """What answers requests; there once `health` has been `ready`."""
         assert self._caller is not None, "a lane takes batches only when it is ready"
         return self._caller
 
+    @property
+    def metrics(self) -> "CollectorRegistry | None":
+        """What the engine itself exports."""
+        exported = getattr(self._engine, "metrics", None)
+        return exported() if exported else None
+
+    def slots(self, running: int) -> int:
+        """How many calls are to be in flight, when `running` are."""
+        wanted = self._ask(running)
+        if wanted is None:
+            return self._slots.usual
+        return max(1, wanted if self._slots.most is None else min(wanted, self._slots.most))
+
     async def open(self) -> None:
         """Load, start and probe, as far as that is still to be done; afterwards the lane is
         ready, or unusable with a detail."""
-        self._opening, self._detail = True, ""
+        self._opening, self._problem = True, ""
+        self.loading.begin()
         self._changed()
-        if self._caller is None:
-            self._detail = await self._start()
-        if self._caller is not None:
-            await self._caller.open(_PROBE)
-        self._opening = False
+        try:
+            if self._caller is None:
+                self._problem = await self._start()
+            if self._caller is not None:
+                self.loading.loaded()
+                self._changed()
+                await self._caller.open(_PROBE)
+        finally:
+            self._opening = False
+            self.loading.end("" if self.health == "ready" else self.detail or "given up")
         self._changed()
+
+    @property
+    def died(self) -> LaneProblem | None:
+        """The engine's end; None while it lives."""
+        problem = self._caller.problem if self._caller else None
+        return problem if problem and problem.reason == ENGINE_DIED else None
+
+    def _ask(self, running: int) -> int | None:
+        if self._wanted is None:
+            return None
+        try:
+            return self._wanted(running)
+        except EngineDied as error:
+            self.caller.died(error)
+            return 1
 
     def interrupt(self) -> None:
         """Let no call begin that still waits for a permit."""
@@ -89,9 +154,16 @@ class HostedEngine:
             await engine.start()
         except (RecipeError, EngineError) as error:
             return str(error)
+        except Exception as error:
+            log.exception("lane %s: the engine cannot start", self._spec.slug)
+            return one_line(f"the engine cannot start: {error!r}")
         self._engine = engine
+        self._wanted = getattr(engine, "wanted", None)
         self._caller = LaneCaller(
-            engine, concurrency=self._slots, permits=self._permits, on_change=self._changed
+            engine,
+            concurrency=self._slots.usual if self._wanted is None else _MEASURED_BY_ITSELF,
+            permits=self._permits,
+            on_change=self._changed,
         )
         return ""
 

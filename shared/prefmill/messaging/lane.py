@@ -18,10 +18,11 @@ from prefmill.contracts.channels import WORK, Channel
 from prefmill.contracts.reasons import UNUSABLE
 from prefmill.contracts.results import Completed, LaneProblem, Reply
 from prefmill.contracts.work import Batch, LaneKind
-from prefmill.contracts.workers import LaneHealth, LaneServed, LaneSpec
+from prefmill.contracts.workers import LaneHealth, LaneServed, LaneSpec, needs_devices
 from prefmill.engines.caller import LaneDown, SharedLimit
 from prefmill.messaging.cells import CellPool, Job
-from prefmill.messaging.engine import HostedEngine
+from prefmill.messaging.counts import Counts
+from prefmill.messaging.engine import HostedEngine, Slots
 from prefmill.messaging.held import NATS_TROUBLE, Held
 from prefmill.messaging.pull import MOST_DELIVERIES, PullLoop
 from prefmill.messaging.replies import messages_of
@@ -56,11 +57,14 @@ class CellWork(Protocol):
 @dataclass(frozen=True)
 class Surroundings:
     """What a lane is given by its worker. `send` publishes one message of a channel and returns
-    when the stream has it; `changed` is called when the lane's health may differ."""
+    when the stream has it; `changed` is called when the lane's health may differ, `died` when its
+    engine has ended, and `own_devices` before a model is loaded into this process's children."""
 
     nc: Client
     send: Callable[[Channel, bytes], Awaitable[None]]
     changed: Callable[[], None]
+    died: Callable[[str], None]
+    own_devices: Callable[[], None]
     worker: str
     ack_wait_s: float
     permits: SharedLimit | None = None
@@ -69,18 +73,17 @@ class Surroundings:
 class Lane:
     """Serves one lane until it is drained."""
 
-    def __init__(self, spec: LaneSpec, work: CellWork, around: Surroundings, slots: int) -> None:
+    def __init__(self, spec: LaneSpec, work: CellWork, around: Surroundings, slots: Slots) -> None:
         self.spec = spec
         self._work = work
         self._around = around
-        self._slots = slots
         self._engine = HostedEngine(spec, slots, around.permits, self._engine_changed)
-        self._pool = CellPool(slots, self._settle, self._wake, self._failed)
+        self._pool = CellPool(self._open_slots, self._settle, self._wake, self._failed)
         self._problem: LaneProblem | None = None
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[None] | None = None
-        self.answered = 0
+        self.counts = Counts()
         self.loop = PullLoop(
             around.nc,
             str(WORK[spec.kind].stream),
@@ -93,7 +96,15 @@ class Lane:
     def open(self) -> None:
         """Start the engine and the pull loop; batches are taken once the probe has passed."""
         self._running = self._spawn(self.loop.run())
+        if needs_devices(self.spec):
+            self._around.own_devices()
         self._spawn(self._engine.open())
+        self._spawn(self._keep_filled())
+
+    @property
+    def engine(self) -> HostedEngine:
+        """What answers its cells."""
+        return self._engine
 
     def served(self) -> LaneServed:
         """How this worker stands with the lane."""
@@ -103,7 +114,7 @@ class Lane:
             slug=self.spec.slug,
             kind=self.spec.kind,
             digest=self.spec.digest,
-            slots=self._slots,
+            slots=self._open_slots(),
             busy=self._pool.busy,
             health=health,
             detail=detail,
@@ -145,6 +156,16 @@ class Lane:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._engine.close()
+
+    def _open_slots(self) -> int:
+        return self._engine.slots(self._pool.busy)
+
+    async def _keep_filled(self) -> None:
+        """An engine that measures itself may want more while no call ends."""
+        while not self._stopping:
+            await asyncio.sleep(_GLANCE_S)
+            if self._engine.measured:
+                self._pool.refill()
 
     def _room(self) -> int:
         ready = self._engine.health == "ready" and self._problem is None and not self._stopping
@@ -211,8 +232,8 @@ class Lane:
                 self._spawn(job.held.give_back())
 
     def _settle(self, job: Job) -> None:
-        self.answered += len(job.answered)
-        self._spawn(self._reply(job, self._problem))
+        self.counts.add(job.answered)
+        self._spawn(self._reply(job, None if self._engine.died else self._problem))
 
     async def _reply(self, job: Job, problem: LaneProblem | None) -> None:
         """The reply first, acknowledged by the stream; then the batch."""
@@ -244,6 +265,9 @@ class Lane:
                 return
 
     def _engine_changed(self) -> None:
+        if died := self._engine.died:
+            self._pause(died)
+            self._around.died(died.detail)
         self._around.changed()
         self._wake()
 

@@ -16,6 +16,7 @@ from prefmill.messaging.connection import connection_options, wait_for_server
 from prefmill.messaging.errors import NatsUnavailable
 from prefmill.messaging.lane import CellWork
 from prefmill.messaging.probes import Probes
+from prefmill.messaging.process import OwnProcess
 from prefmill.messaging.worker import Worker
 from prefmill.plugins.errors import RecipeError
 from prefmill.settings.deployed import served
@@ -29,14 +30,18 @@ def nats_broker(settings: ServiceSettings, name: str, **more: Any) -> NatsBroker
     return NatsBroker(settings.nats_url.split(","), logger=None, **connection_options(name), **more)
 
 
-def worker_app(work: CellWork, settings: WorkerSettings) -> FastStream:
+def worker_app(
+    work: CellWork, settings: WorkerSettings, process: OwnProcess | None = None
+) -> FastStream:
     """A worker as a FastStream application: announcements in, life cycle around, probes beside."""
     registry = _registry() if settings.probe_port is not None else None
     broker = nats_broker(settings, f"prefmill-{work.kind}", middlewares=_middlewares(registry))
-    worker = Worker(work, settings, broker, served(settings, work.kind))
+    worker = Worker(work, settings, broker, served(settings, work.kind), process)
     broker.subscriber(LANES.subject)(worker.lanes_opened)
     broker.subscriber(WITHDRAWN.subject)(worker.batches_withdrawn)
     app = FastStream(broker, logger=None, after_startup=[worker.start], on_shutdown=[worker.drain])
+    if process is not None:
+        process.stop = app.exit
     if settings.probe_port is not None:
         probes = Probes(worker, settings.probe_host, settings.probe_port, registry)
         app.on_startup(probes.start)
@@ -58,16 +63,27 @@ def _middlewares(registry: Any) -> tuple[Any, ...]:
     return (NatsPrometheusMiddleware(registry=registry),)
 
 
-def serve(settings: ServiceSettings, build: Callable[[], FastStream]) -> None:
+def serve_worker(work: CellWork, settings: WorkerSettings) -> None:
+    """Be a worker in a process of its own. Leaves by SystemExit 1, with one line, when NATS is
+    not there; with exit code 1 when an engine that runs in processes of its own has died."""
+    process = OwnProcess()
+    serve(settings, lambda: worker_app(work, settings, process), process.leave)
+
+
+def serve(
+    settings: ServiceSettings,
+    build: Callable[[], FastStream],
+    leave: Callable[[], None] = lambda: None,
+) -> None:
     """Run what `build` makes, inside a fresh loop, until SIGTERM or SIGINT. Leaves by SystemExit
-    with one line when NATS is not there."""
+    with one line when NATS is not there. `leave` is called when it has ended, in the loop."""
     settle_memory()
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, build))
+            runner.run(_serve(settings, build, leave))
     except (NatsUnavailable, RecipeError) as error:
         sys.exit(f"error: {error}")
 
@@ -80,6 +96,9 @@ def settle_memory() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-async def _serve(settings: ServiceSettings, build: Callable[[], FastStream]) -> None:
+async def _serve(
+    settings: ServiceSettings, build: Callable[[], FastStream], leave: Callable[[], None]
+) -> None:
     await wait_for_server(settings.nats_url, settings.nats_wait_s)
     await build().run(sleep_time=_POLL_S)
+    leave()

@@ -24,10 +24,13 @@ from prefmill.contracts.workers import (
     LanesOpened,
     LaneSpec,
     WorkerAnnounced,
+    needs_devices,
 )
 from prefmill.messaging.connection import JETSTREAM_TIMEOUT_S
+from prefmill.messaging.engine import Slots
 from prefmill.messaging.held import NATS_TROUBLE
 from prefmill.messaging.lane import CellWork, Lane, Surroundings
+from prefmill.messaging.process import OwnProcess
 from prefmill.settings.service import WorkerSettings
 
 log: Final = logging.getLogger("prefmill.worker")
@@ -47,7 +50,9 @@ class Worker:
         settings: WorkerSettings,
         broker: NatsBroker,
         lanes: Iterable[LaneSpec] = (),
+        process: OwnProcess | None = None,
     ) -> None:
+        self._process = process
         self._work = work
         self._own = (*settings.lanes, *lanes)
         self._settings = settings
@@ -73,6 +78,8 @@ class Worker:
             nc=connection_of(self._broker),
             send=self._send,
             changed=self._changed.set,
+            died=self._died,
+            own_devices=self._process.guard if self._process else _in_no_process_of_its_own,
             worker=self.name,
             ack_wait_s=self._settings.ack_wait_s,
             permits=self._settings.permits,
@@ -84,8 +91,7 @@ class Worker:
         """Open new lanes if this worker hosts any; try those again that are to be cleared."""
         if self._around is None or self._stopping:
             return
-        if self._settings.host_any:
-            self._open(message.lanes)
+        self._open(spec for spec in message.lanes if self._hosts(spec))
         for slug in message.clear:
             if slug in self._lanes:
                 self._lanes[slug].clear()
@@ -101,6 +107,8 @@ class Worker:
         if self._announcing is not None:
             self._announcing.cancel()
         await self._announce()
+        if self._process and any(lane.engine.loading.lasts for lane in self.lanes):
+            self._process.abandon()
         await asyncio.gather(*(self._end(lane) for lane in self.lanes))
 
     def unready(self) -> str:
@@ -121,10 +129,23 @@ class Worker:
             if known:
                 self._retire(known)
             assert self._around is not None
-            slots = self._settings.concurrency or spec.concurrency
+            most = self._settings.concurrency
+            slots = Slots(most or spec.concurrency, most)
             lane = self._lanes[spec.slug] = Lane(spec, self._work, self._around, slots)
             lane.open()
             self._changed.set()
+
+    def _hosts(self, spec: LaneSpec) -> bool:
+        """Models that need devices are loaded only where just they are to be."""
+        if self._settings.host_any:
+            return not needs_devices(spec)
+        return spec.slug in self._settings.host_lanes
+
+    def _died(self, detail: str) -> None:
+        """The engine's own processes have ended; this one ends too, to be started again."""
+        log.error("the engine has died, and the worker ends with it: %s", detail)
+        if self._process:
+            self._process.died()
 
     def _retire(self, lane: Lane) -> None:
         """Its options have changed: what runs may end, the new one takes over."""
@@ -168,6 +189,10 @@ class Worker:
 def worker_name(service: str) -> str:
     """A name no other process has."""
     return f"{service}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def _in_no_process_of_its_own() -> None:
+    """Whoever runs several workers in one process sees to its children."""
 
 
 def connection_of(broker: NatsBroker) -> Client:

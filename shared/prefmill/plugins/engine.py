@@ -47,6 +47,12 @@ class Engine(Protocol):
     """Answers chat requests. Raises Transient, Rejected or Unusable, nothing else; never retries.
 
     `paid` says whether calls may cost money; `needs` names what the environment must hold.
+
+    An engine that runs the model itself may have two methods more. `wanted(running: int) -> int |
+    None` is asked often, several times for each call, and says how many calls it wants in flight
+    now that `running` are; None: as the lane's `concurrency` says; EngineDied: it has died.
+    `metrics() -> CollectorRegistry` gives its own metrics, in the words of prometheus_client.
+    If its options have `gpus`, each lane of it gets a worker of its own, with so many devices.
     """
 
     Options: ClassVar[type[EngineOptions]]

@@ -70,3 +70,8 @@ class Rejected(EngineError):
 
 class Unusable(EngineError):
     """The lane cannot work: wrong key, unknown model, quota gone. Pauses it, uncounted."""
+
+
+class EngineDied(Unusable):
+    """An engine that runs in processes of its own has ended. The worker gives its batches back
+    and ends with exit code 1, for another to be started in its place."""

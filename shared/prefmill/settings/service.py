@@ -36,7 +36,12 @@ class WorkerSettings(ServiceSettings):
     """Of generators and judges."""
 
     host_any: bool = Field(
-        default=False, description="Open every lane that the coordinator names: the local mode."
+        default=False,
+        description="Open every lane that the coordinator names and that needs no device: the "
+        "local mode.",
+    )
+    host_lanes: tuple[str, ...] = Field(
+        default=(), description="Open the lanes of these slugs when the coordinator names them."
     )
     lanes: tuple[LaneSpec, ...] = Field(default=(), description="Lanes that it serves by itself.")
     serve: str = Field(

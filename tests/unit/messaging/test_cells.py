@@ -20,7 +20,10 @@ class Bench:
         self.gates: dict[Any, asyncio.Future[None]] = {}
         self.running = 0
         self.most_running = 0
-        self.pool = CellPool(slots, self.settled.append, lambda: None, self.errors.append)
+        self.slots = slots
+        self.pool = CellPool(
+            lambda: self.slots, self.settled.append, lambda: None, self.errors.append
+        )
 
     def job(self, name: str, cells: int) -> Job:
         batch = Batch(id=name, run=1, slot=1, lane="x", lane_digest="d")
@@ -139,3 +142,49 @@ async def test_an_answer_that_raises_leaves_its_cell_out_and_tells_the_lane() ->
     await bench.pool.idle()
     assert [cell.row for cell in bench.settled[0].answered] == [0, 2]
     assert [str(error) for error in bench.errors] == ["down"]
+
+
+async def test_slots_that_are_opened_are_filled_and_slots_that_are_closed_empty_by_themselves() -> (
+    None
+):
+    bench = Bench(slots=1)
+    gates = [bench.gate("b", number) for number in range(9)]
+    bench.pool.add(bench.job("b", 9))
+    await settle()
+    assert bench.pool.busy == 1
+    bench.slots = 4
+    bench.pool.refill()
+    await settle()
+    assert bench.pool.busy == 4
+    bench.slots = 2
+    for gate in gates[:4]:
+        gate.set_result(None)
+    await settle()
+    assert bench.pool.busy == 2
+    for gate in gates[4:]:
+        gate.set_result(None)
+    await bench.pool.idle()
+    assert bench.most_running == 4
+    assert len(bench.settled[0].answered) == 9
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 9)), max_size=12), st.randoms())
+def test_every_cell_is_answered_once_however_the_slots_change(
+    steps: list[tuple[int, int]], random: Any
+) -> None:
+    async def run() -> Bench:
+        bench = Bench(slots=1)
+        for number, (slots, cells) in enumerate(steps):
+            bench.slots = slots
+            bench.pool.refill()
+            bench.pool.add(bench.job(f"b{number}", cells))
+            await settle(random.randint(0, 9))
+            assert bench.pool.busy <= max(slots for slots, _ in steps)
+        bench.pool.refill()
+        await bench.pool.idle()
+        return bench
+
+    bench = asyncio.run(run())
+    assert {job.batch.id: len(job.answered) for job in bench.settled} == {
+        f"b{number}": cells for number, (_, cells) in enumerate(steps)
+    }

@@ -4,7 +4,7 @@ from faststream import FastStream
 
 from prefmill.generator.handlers import Generating
 from prefmill.generator.settings import GeneratorSettings
-from prefmill.messaging.service import serve, worker_app
+from prefmill.messaging.service import serve_worker, worker_app
 
 
 def build(settings: GeneratorSettings) -> FastStream:
@@ -14,9 +14,8 @@ def build(settings: GeneratorSettings) -> FastStream:
 
 def main(settings: GeneratorSettings | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return. SystemExit 1, with one line, if NATS
-    is not there."""
-    settings = settings or GeneratorSettings()
-    serve(settings, lambda: build(settings))
+    is not there; exit code 1 if the engine of a lane has died."""
+    serve_worker(Generating(), settings or GeneratorSettings())
 
 
 if __name__ == "__main__":

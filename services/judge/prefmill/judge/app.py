@@ -4,7 +4,7 @@ from faststream import FastStream
 
 from prefmill.judge.handlers import Judging
 from prefmill.judge.settings import JudgeSettings
-from prefmill.messaging.service import serve, worker_app
+from prefmill.messaging.service import serve_worker, worker_app
 
 
 def build(settings: JudgeSettings) -> FastStream:
@@ -14,9 +14,8 @@ def build(settings: JudgeSettings) -> FastStream:
 
 def main(settings: JudgeSettings | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return. SystemExit 1, with one line, if NATS
-    is not there."""
-    settings = settings or JudgeSettings()
-    serve(settings, lambda: build(settings))
+    is not there; exit code 1 if the engine of a lane has died."""
+    serve_worker(Judging(), settings or JudgeSettings())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,97 @@
+"""An engine that behaves as one with a model in processes of its own, without any model: it loads
+for a while, has a child, says how many calls it wants, exports metrics, and may die."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections import Counter as Tally
+from pathlib import Path
+from typing import ClassVar
+
+from prometheus_client import CollectorRegistry, Counter
+
+from prefmill.contracts.chat import Params, Usage
+from prefmill.plugins.engine import ChatRequest, Completion, EngineOptions
+from prefmill.plugins.errors import EngineDied
+
+_CHILD = "import time; time.sleep(600)"
+
+
+class LocalOptions(EngineOptions):
+    gpus: int = 1
+    load_s: float = 0.0
+    """Loading blocks a thread for so long."""
+    most: int = 8
+    """Calls that run at once; two more may wait."""
+    child: str = ""
+    """File for the process id of the engine's child."""
+    log: str = ""
+    """File for how many ran when each began."""
+
+
+class LocalEngine:
+    """`VERB ARGUMENT` as the last turn: sleep SECONDS, die, or an echo."""
+
+    Options: ClassVar[type[EngineOptions]] = LocalOptions
+    paid = False
+
+    def __init__(self, options: LocalOptions) -> None:
+        self._options = options
+        self._registry = CollectorRegistry()
+        self._calls = Counter("local_calls", "Calls.", registry=self._registry)
+        self._running = asyncio.Semaphore(options.most)
+        self._now: Tally[str] = Tally()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._dead = False
+
+    def missing(self) -> str | None:
+        return None
+
+    async def start(self) -> None:
+        if self._options.child:
+            self._child = subprocess.Popen([sys.executable, "-c", _CHILD])
+            Path(self._options.child).write_text(str(self._child.pid))
+        if self._options.load_s:
+            await asyncio.to_thread(time.sleep, self._options.load_s)
+
+    async def stop(self) -> None:
+        if self._child:
+            self._child.kill()
+            self._child.wait()
+
+    async def probe(self, params: Params) -> None:
+        """Always right."""
+
+    def wanted(self, running: int) -> int | None:
+        self._check()
+        return self._options.most + 2
+
+    def metrics(self) -> CollectorRegistry:
+        return self._registry
+
+    async def complete(self, request: ChatRequest) -> Completion:
+        self._check()
+        self._calls.inc()
+        async with self._running:
+            prompt = request.messages[-1].content
+            verb, _, argument = prompt.partition(" ")
+            self._now["running"] += 1
+            self._note()
+            try:
+                self._dead = self._dead or verb == "die"
+                self._check()
+                await asyncio.sleep(float(argument) if verb == "sleep" else 0)
+                self._check()
+            finally:
+                self._now["running"] -= 1
+            return Completion(f"echo {prompt}", "stop", self._options.model, Usage(output_tokens=2))
+
+    def _check(self) -> None:
+        if self._dead:
+            raise EngineDied("the engine core has ended")
+
+    def _note(self) -> None:
+        if self._options.log:
+            with Path(self._options.log).open("a") as log:
+                log.write(f"{self._now['running']}\n")
