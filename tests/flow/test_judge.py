@@ -26,13 +26,19 @@ async def line(nc: Client, server: Server, tmp_path: Path) -> AsyncIterator[Line
 def verdicts(instruction: str, order: tuple[int, ...], **fields: Any) -> JudgeBatch:
     """One row with texts of 1, 2, 3 characters; the scripted rubric rates a text by its length."""
     cell = JudgeCell(
-        aspect="overall", sample=0, attempt=1, last=True, seed=1, order=order, digest="d"
+        aspect="overall",
+        sample=0,
+        attempt=1,
+        last=True,
+        seed=1,
+        target="t",
+        order=order,
+        digest="d",
     )
     row = JudgeRow(
         row=9,
         instruction=instruction,
         generations=("a", "bb", "ccc"),
-        target="t",
         cells=(cell,),
     )
     values = {"run": 7, "slot": 3, "lane": "gpt4", "lane_digest": "digest-of-gpt4", **fields}

@@ -83,9 +83,9 @@ def judged(batch: JudgeBatch) -> BatchJudged:
             attempt=cell.attempt,
             last=cell.last,
             digest=cell.digest,
-            target=row.target,
+            target=cell.target,
             order=cell.order,
-            readings=tuple(Reading(rating=3.0, status="rated") for _ in row.generations),
+            readings=tuple(Reading(rating=3.0, status="rated") for _ in cell.order),
             usage=Usage(input_tokens=20, output_tokens=10),
         )
         for row in batch.rows

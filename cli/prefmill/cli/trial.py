@@ -72,7 +72,6 @@ class Trial:
             history=self._prompt.messages[:-1],
             reference=self._prompt.reference,
             generations=tuple(texts),
-            target="",
             cells=(),
         )
 

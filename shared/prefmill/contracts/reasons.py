@@ -38,6 +38,8 @@ AMBIGUOUS: Final = "ambiguous"
 """Two different ratings for one text."""
 MISSING_GENERATION: Final = "missing-generation"
 """The generation itself failed, so it was not shown to the judge."""
+NOT_SHOWN: Final = "not-shown"
+"""This verdict was about other generations of the row."""
 
 # Of a lane: it pauses, and its cells go back uncounted.
 UNUSABLE: Final = "unusable"

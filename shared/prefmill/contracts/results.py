@@ -25,6 +25,8 @@ class GeneratedCell(Completed):
 
     text: str | None = Field(default=None, description="The answer; None with a failure.")
     finish_reason: str = Field(default="", description="`stop`, `length`, as the engine says it.")
+    principle: str | None = Field(default=None, description="As ordered.")
+    system: str | None = Field(default=None, description="As ordered.")
 
 
 class Reading(Frozen):
@@ -47,7 +49,7 @@ class JudgedCell(Completed):
     target: str = Field(description="As ordered, hex.")
     order: tuple[int, ...] = Field(description="As ordered.")
     readings: tuple[Reading, ...] = Field(
-        default=(), description="One per generation, in the row's own order: shuffle undone."
+        default=(), description="One per text shown, in the row's own order: shuffle undone."
     )
     raw: str = Field(default="", description="The judge's answer, untouched.")
 

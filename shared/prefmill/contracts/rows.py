@@ -5,7 +5,7 @@ from pydantic import Field, JsonValue
 from prefmill.contracts.base import Frozen
 from prefmill.contracts.chat import Failure, Message
 from prefmill.contracts.results import Reading
-from prefmill.contracts.work import Reference
+from prefmill.contracts.work import Reference, Shows
 
 
 class GivenResponse(Frozen):
@@ -41,20 +41,28 @@ class Generation(Frozen):
     sample: int = Field(default=0, description="Which of several samples.")
     text: str | None = Field(description="The answer.")
     failure: Failure | None = Field(default=None, description="Why there is none.")
+    principle: str | None = Field(default=None, description="The principle drawn for it, if any.")
+    system: str | None = Field(
+        default=None, description="The system prompt drawn for it, where one was."
+    )
 
 
 class Verdict(Frozen):
-    """One verdict of a finished row, in the order of the row's generations."""
+    """One verdict of a finished row, in the order of the row's generations. A rubric that shows
+    them one by one, or in pairs, has several for each judge, aspect and sample."""
 
     judge: str = Field(description="The recipe's alias of the judge.")
     judge_model: str = Field(default="", description="The model id that answered.")
     rubric: str = Field(description="Name of the rubric.")
+    shows: Shows = Field(default="all", description="What one verdict of this rubric shows.")
     aspect: str = Field(description="What was judged.")
     sample: int = Field(default=0, description="Which of several samples.")
     order: tuple[int, ...] = Field(
         default=(), description="Generation index at each shown position; () if it failed."
     )
-    readings: tuple[Reading, ...] = Field(description="One per generation of the row.")
+    readings: tuple[Reading, ...] = Field(
+        description="One per generation of the row; `not-shown` for those it was not about."
+    )
     raw: str | None = Field(default=None, description="The judge's answer; None if it failed.")
 
 
@@ -64,5 +72,5 @@ class FinishedRow(Frozen):
     position: int = Field(description="In its run.")
     prompt: Prompt = Field(description="As loaded.")
     generations: tuple[Generation, ...] = Field(default=(), description="In draw order.")
-    verdicts: tuple[Verdict, ...] = Field(default=(), description="By judge, then aspect.")
+    verdicts: tuple[Verdict, ...] = Field(default=(), description="By rubric, judge, aspect.")
     open_cells: int = Field(default=0, description="Cells not yet closed.")

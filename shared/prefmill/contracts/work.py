@@ -13,6 +13,10 @@ from prefmill.contracts.chat import Message, Params
 
 LaneKind = Literal["generate", "judge"]
 
+Shows = Literal["all", "each", "pairs"]
+"""What one verdict shows: all usable generations in a shuffled order; one of them; or two of them,
+where every pair is asked about in both orders."""
+
 
 class Reference(Frozen):
     """What is known about the right answer to a prompt (UltraFeedback's world knowledge)."""
@@ -30,10 +34,17 @@ class GenerateCell(Frozen):
     last: bool = Field(description="No attempt follows when this one fails.")
     seed: int = Field(ge=0, description="63 bits, from recipe seed, content, slot and attempt.")
     digest: str = Field(description="Request digest, hex.")
+    principle: str | None = Field(
+        default=None, description="Name of the principle drawn for this answer."
+    )
+    system: str | None = Field(
+        default=None, description="Its wording, which `messages` begin with already: echoed."
+    )
 
 
 class GenerateRow(Frozen):
-    """One prompt with the answers wanted for it."""
+    """One prompt with the answers wanted for it. A row whose answers begin with different system
+    prompts stands in its batch once for each of them."""
 
     row: int = Field(ge=0, description="Position of the row in its run.")
     messages: tuple[Message, ...] = Field(description="The conversation to go on with.")
@@ -41,14 +52,19 @@ class GenerateRow(Frozen):
 
 
 class JudgeCell(Frozen):
-    """One verdict wanted: one call, for all texts of the row."""
+    """One verdict wanted: one call, about the texts shown."""
 
     aspect: str = Field(description="What is judged, by the rubric's name for it.")
     sample: int = Field(ge=0, description="Which of several samples of this judge.")
     attempt: int = Field(ge=0, description="Counted attempts before this one.")
     last: bool = Field(description="No attempt follows when this one fails.")
     seed: int = Field(ge=0, description="63 bits, from recipe seed, content, slot and attempt.")
-    order: tuple[int, ...] = Field(description="Index into `generations` per shown position.")
+    target: str = Field(
+        default="", description="The ledger's key of the ordered set of generations shown, hex."
+    )
+    order: tuple[int, ...] = Field(
+        description="Index into the row's `generations` per shown position: all, one or two."
+    )
     digest: str = Field(description="Request digest, hex.")
 
 
@@ -62,7 +78,10 @@ class JudgeRow(Frozen):
     )
     reference: Reference | None = Field(default=None, description="Known answers, if any.")
     generations: tuple[str, ...] = Field(description="Usable texts, in the row's own order.")
-    target: str = Field(description="The ledger's key of this ordered set of generations, hex.")
+    principles: tuple[str | None, ...] = Field(
+        default=(),
+        description="The principle each of them was to follow; () where none were drawn.",
+    )
     cells: tuple[JudgeCell, ...] = Field(description="Verdicts wanted.")
 
 

@@ -52,7 +52,7 @@ async def _fail_cells(
             row.row,
             getattr(cell, "aspect", ""),
             cell.sample,
-            bytes.fromhex(getattr(row, "target", "")),
+            bytes.fromhex(getattr(cell, "target", "")),
         )
         for row in work.rows
         for cell in row.cells

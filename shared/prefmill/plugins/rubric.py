@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from prefmill.contracts.base import Strict
 from prefmill.contracts.chat import Message
 from prefmill.contracts.results import Reading
-from prefmill.contracts.work import JudgeRow
+from prefmill.contracts.work import JudgeRow, Shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,14 @@ class Question:
 
 
 class Rubric(Protocol):
-    """Asks about the texts of a row and reads the answer. Pure: no I/O after construction."""
+    """Asks about the texts of a row and reads the answer. Pure: no I/O after construction.
+
+    Two members may be left out. `shows` says what one call is about (a class attribute or a
+    property; `all` if there is none): `each` and `pairs` get an `order` of one or two texts, and
+    every pair comes in both orders, with ratings 1 for the better text, 0 for the other, 0.5 each
+    for a tie. `fingerprint_of(aspect)` is the hash of one aspect alone, so that a change of one
+    asks for no other again.
+    """
 
     Options: ClassVar[type[Strict]]
 
@@ -41,9 +48,22 @@ class Rubric(Protocol):
         ...
 
     def ask(self, row: JudgeRow, aspect: str, order: tuple[int, ...]) -> Question:
-        """The question that shows `row.generations[i] for i in order`, numbered from 1."""
+        """The question that shows `row.generations[i] for i in order`, numbered from 1. Where the
+        row has `principles`, `row.principles[i]` is what that generation was told to follow."""
         ...
 
     def read(self, aspect: str, answer: str, texts: int) -> tuple[Reading, ...]:
         """What the answer says, one reading per shown text, in shown order; always `texts`."""
         ...
+
+
+def shows_of(rubric: Rubric) -> Shows:
+    """What one verdict of a rubric shows: all generations, each alone, or pairs."""
+    return getattr(rubric, "shows", "all")
+
+
+def fingerprint_of(rubric: Rubric, aspect: str) -> str:
+    """Hash, hex, of what determines a question about one aspect; of the whole rubric where it
+    does not tell its aspects apart."""
+    own = getattr(rubric, "fingerprint_of", None)
+    return own(aspect) if own else rubric.fingerprint()

@@ -203,7 +203,6 @@ def test_no_text_can_leave_its_fence_or_answer_for_the_judge(texts, instruction,
         instruction=instruction,
         reference=Reference(correct=(known,)),
         generations=tuple(texts),
-        target="",
         cells=(),
     )
     user = RUBRIC.ask(row, aspect, tuple(range(len(texts)))).messages[-1].content

@@ -12,7 +12,7 @@ from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.registry import load, named_options, options_of
 
 USER = "{% for text in generations %}<text {{ loop.index }}> {{ text }}\n{% endfor %}"
-ROW = JudgeRow(row=0, instruction="Say hi.", generations=("hi", "ho"), target="", cells=())
+ROW = JudgeRow(row=0, instruction="Say hi.", generations=("hi", "ho"), cells=())
 
 
 def options(**values):

@@ -25,7 +25,6 @@ BARE = JudgeRow(
     row=0,
     instruction="What is the capital of Australia?",
     generations=("Sydney.", "Canberra, since 1913.\n\nBefore that, Melbourne.", "No idea."),
-    target="",
     cells=(),
 )
 FULL = BARE.model_copy(

@@ -9,7 +9,6 @@ from pydantic_core import to_json
 from prefmill.contracts.rows import Prompt
 from prefmill.coordinator.domain.cells import Lacking, usable
 from prefmill.coordinator.domain.plan import Carried, Plan, PlanSlot, conversation
-from prefmill.ledger.desired import target_of
 from prefmill.ledger.planning import RowState
 
 ROWS: Final = 32
@@ -82,9 +81,14 @@ def _judge_row(
             "history": prompt.messages[:-1],
             "reference": prompt.reference,
             "generations": [texts[generation] for generation, _ in shown],
-            "target": target_of(shown).hex(),
             "cells": [
-                {**_cell(cell), "aspect": cell.key.aspect, "order": cell.order} for cell in cells
+                {
+                    **_cell(cell),
+                    "aspect": cell.key.aspect,
+                    "target": cell.key.target.hex(),
+                    "order": cell.order,
+                }
+                for cell in cells
             ],
         }
     )

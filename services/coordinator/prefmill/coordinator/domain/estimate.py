@@ -132,7 +132,7 @@ def _question_tokens(resolved: Resolved) -> int:
     if resolved.rubric is None:
         return 0
     rubric = resolved.rubric.rubric
-    row = JudgeRow(row=0, instruction="", generations=("", ""), target="", cells=())
+    row = JudgeRow(row=0, instruction="", generations=("", ""), cells=())
     questions = [rubric.ask(row, aspect, (0, 1)).messages for aspect in rubric.aspects]
     tokens = [tokens_in(m.content) + TOKENS_PER_MESSAGE for asked in questions for m in asked]
     return sum(tokens) // max(1, len(questions))

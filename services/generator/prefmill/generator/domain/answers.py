@@ -27,4 +27,6 @@ def generated(row: GenerateRow, cell: GenerateCell, outcome: Outcome) -> Generat
         failure=outcome.failure,
         text=completion.text if completion else None,
         finish_reason=completion.finish_reason if completion else "",
+        principle=cell.principle,
+        system=cell.system,
     )

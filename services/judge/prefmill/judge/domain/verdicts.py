@@ -24,8 +24,8 @@ def judged(rubric: Rubric, row: JudgeRow, cell: JudgeCell, outcome: Outcome) -> 
     """The verdict, or the failure in its place. What could be read is kept either way."""
     failure, readings = outcome.failure, ()
     if failure is None and outcome.completion is not None:
-        readings = _read(rubric, cell, outcome.completion.text, len(row.generations))
-        failure = unreadable(readings)
+        readings = _read(rubric, cell, outcome.completion.text)
+        failure = unreadable(readings, sorted(cell.order))
     return JudgedCell(
         row=row.row,
         sample=cell.sample,
@@ -37,7 +37,7 @@ def judged(rubric: Rubric, row: JudgeRow, cell: JudgeCell, outcome: Outcome) -> 
         latency_ms=outcome.latency_ms,
         failure=failure,
         aspect=cell.aspect,
-        target=row.target,
+        target=cell.target,
         order=cell.order,
         readings=readings,
         raw=outcome.raw,
@@ -55,40 +55,33 @@ def unasked(row: JudgeRow, cell: JudgeCell, error: Exception) -> JudgedCell:
         digest=cell.digest,
         failure=Failure(reason=REJECTED, detail=detail),
         aspect=cell.aspect,
-        target=row.target,
+        target=cell.target,
         order=cell.order,
     )
 
 
-def unreadable(readings: Sequence[Reading]) -> Failure | None:
+def unreadable(readings: Sequence[Reading], shown: Sequence[int]) -> Failure | None:
     """The failure if at least one text has neither a rating nor `not-applicable`. `readings` are
-    in the row's own order, counted from 1 for a person."""
+    in the row's own order, `shown` says of which generations: counted from 1 for a person."""
     bad = [
-        f"generation {place}: {reading.status}"
-        for place, reading in enumerate(readings, start=1)
+        f"generation {generation + 1}: {reading.status}"
+        for generation, reading in zip(shown, readings, strict=True)
         if reading.status not in USABLE
     ]
     return Failure(reason=UNREADABLE, detail="; ".join(bad)) if bad else None
 
 
-def unshuffled(
-    readings: Sequence[Reading], order: Sequence[int], texts: int
-) -> tuple[Reading, ...]:
-    """Readings in shown order, put back into the order of the row's generations. A generation
-    that was not shown stays unread."""
-    places: list[Reading | None] = [None] * texts
-    for index, reading in zip(order, readings, strict=True):
-        places[index] = reading
-    return tuple(reading or _NOT_SHOWN for reading in places)
+def unshuffled(readings: Sequence[Reading], order: Sequence[int]) -> tuple[Reading, ...]:
+    """Readings in shown order, put back into the order in which the row has these generations.
+    ValueError if there are not as many as texts."""
+    by_generation = dict(zip(order, readings, strict=True))
+    return tuple(by_generation[generation] for generation in sorted(by_generation))
 
 
-_NOT_SHOWN = Reading(status="missing-block")
-
-
-def _read(rubric: Rubric, cell: JudgeCell, answer: str, texts: int) -> tuple[Reading, ...]:
+def _read(rubric: Rubric, cell: JudgeCell, answer: str) -> tuple[Reading, ...]:
     try:
         shown = rubric.read(cell.aspect, answer, len(cell.order))
     except Exception as error:  # noqa: BLE001 - a rubric's bug must not cost the paid answer
         reading = Reading(status=UNREADABLE, rationale=f"{type(error).__name__}: {error}")
-        return (reading,) * texts
-    return unshuffled(shown, cell.order, texts)
+        return (reading,) * len(cell.order)
+    return unshuffled(shown, cell.order)

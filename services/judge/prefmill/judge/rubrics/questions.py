@@ -41,9 +41,7 @@ def _reference(reference: Reference | None) -> dict[str, Any]:
 
 
 _TEXTS: Final = ("prefmill sample one", "prefmill sample two", "prefmill sample three")
-_BARE: Final = JudgeRow(
-    row=0, instruction="prefmill instruction", generations=_TEXTS, target="", cells=()
-)
+_BARE: Final = JudgeRow(row=0, instruction="prefmill instruction", generations=_TEXTS, cells=())
 _FULL: Final = _BARE.model_copy(
     update={
         "history": (Message(role="system", content="Be brief."),),
