@@ -90,10 +90,20 @@ class Pairing(Strict):
     seed: int | None = Field(default=None, description="For `best-random`; the recipe's if none.")
 
 
+ColumnChoice = tuple[str, ...] | dict[str, str]
+"""Columns to keep, in this order; a mapping gives each its name in the dataset as well."""
+
+
 class Output(Strict):
     """What is written."""
 
     formats: tuple[Spec, ...] = Field(default=({"raw": None},), description="Data formats.")
+    columns: ColumnChoice | dict[str, ColumnChoice] | None = Field(
+        default=None,
+        description="Columns to keep, in this order: `[prompt, chosen]`, or with their names in "
+        "the dataset `{prompt: instruction}`; for one format (or config) each: "
+        "`{trl: [prompt, chosen, rejected]}`. `metadata.NAME` is a column of the source, as text.",
+    )
     pairing: Pairing = Field(default=Pairing(), description="For formats made of pairs.")
     shard_rows: int = Field(default=5000, ge=1, description="Prompts per parquet shard.")
 

@@ -21,7 +21,8 @@ from prefmill.contracts.reasons import (
 from prefmill.plugins.registry import RecipeError
 
 GOLDEN = Path(__file__).parent / "golden"
-NAMES = ("raw", "distilabel", "preference", "trl", "kto", "sft")
+PAIRED = ("preference", "h4", "trl", "reward", "axolotl", "llama-factory")
+NAMES = ("raw", "distilabel", "ultrafeedback", *PAIRED, "ranking", "kto", "sft")
 JURY = {}
 SINGLE = {"judges": ("strict",), "aspects": ("truthfulness",)}
 PLAIN = {"judges": ("strict",), "aspects": ("honesty",)}
@@ -47,7 +48,8 @@ def written(making, name, rows=None, options=None, **of):
 @pytest.mark.parametrize(
     ("name", "of", "suffix"),
     [(name, JURY, "") for name in NAMES]
-    + [("distilabel", SINGLE, "-single-typed"), ("distilabel", PLAIN, "-single")],
+    + [("distilabel", SINGLE, "-single-typed"), ("distilabel", PLAIN, "-single")]
+    + [("trl", {"options": {"trl": "implicit"}}, "-implicit")],
 )
 def test_every_column_is_as_the_golden_file_says(making, name, of, suffix):
     golden = GOLDEN / f"{name}{suffix}.json"
@@ -87,7 +89,7 @@ def test_raw_drops_only_what_was_not_loaded_or_is_not_finished(making):
 
 
 def test_pairs_name_the_reason_of_every_row_without_one(making):
-    for name in ("preference", "trl"):
+    for name in PAIRED:
         assert written(making, name)[name]["outcomes"] == [
             "out",
             "tie",
@@ -151,6 +153,74 @@ def test_distilabel_without_judges_holds_the_generations(making):
     made = written(making, "distilabel", judges=(), aspects=())["distilabel"]
     assert "ratings" not in made["records"][0]
     assert made["records"][0]["generations"] == ["A bad one.", "A good one."]
+
+
+def test_h4_repeats_the_chosen_conversation_as_messages(making):
+    record = written(making, "h4")["h4"]["records"][0]
+    assert record["messages"] == record["chosen"]
+    assert (record["score_chosen"], record["score_rejected"]) == (4.5, 1.5)
+
+
+def test_a_margin_is_a_column_only_where_it_is_asked_for(making):
+    assert "margin" not in written(making, "reward")["reward"]["records"][0]
+    asked = written(making, "reward", options={"reward": "margin"})["reward"]["records"][0]
+    assert asked["margin"] == 3.0
+
+
+def test_an_implicit_prompt_stands_in_both_sides(making):
+    record = written(making, "trl", options={"trl": "implicit"})["trl"]["records"][1]
+    assert "prompt" not in record
+    assert record["chosen"][:-1] == record["rejected"][:-1]
+    assert len(record["chosen"]) == 4
+
+
+def test_llama_factory_has_the_system_prompt_beside_the_turns_and_says_where_its_columns_are(
+    making,
+):
+    first, second = written(making, "llama-factory")["llama-factory"]["records"][:2]
+    assert first["system"] == "Be brief."
+    assert first["conversations"] == [{"from": "human", "value": "What is a tie?"}]
+    assert second["system"] == ""
+    assert [turn["from"] for turn in second["conversations"]] == ["human", "gpt", "human"]
+    form = making.plugin("formats", "llama-factory", making.context())
+    entry = form.pages()["dataset_info.json"]["prefmill"]
+    columns = form.configs()["llama-factory"].names
+    assert set(entry["columns"].values()) <= set(columns)
+    assert entry["ranking"] is True
+
+
+def test_a_ranking_is_best_first_and_equal_scores_share_a_rank(making):
+    rows = [making.row(0, ["a", "b", "c", "d"], making.jury([2, 4, 2, 1], [2, 4, 2, 1]))]
+    record = written(making, "ranking", rows)["ranking"]["records"][0]
+    assert record["responses"] == ["b", "a", "c", "d"]
+    assert record["ranks"] == [1, 2, 2, 4]
+    assert record["scores"] == [4.0, 2.0, 2.0, 1.0]
+
+
+def test_the_released_layout_holds_ratings_as_strings_and_their_mean_as_a_number(making):
+    records = written(making, "ultrafeedback")["ultrafeedback"]["records"]
+    good = records[0]["completions"][1]
+    assert good["annotations"]["honesty"] == {"Rating": "5", "Rationale": "It is a 5."}
+    assert good["annotations"]["truthfulness"]["Type"] == ["1", "3"]
+    assert good["annotations"]["helpfulness"] is None
+    assert good["fine-grained_score"] == 4.5
+    last = records[2]["completions"][2]
+    assert last["annotations"]["honesty"]["Rating"] == "N/A"
+    assert last["fine-grained_score"] == 2.0
+    assert records[2]["completions"][1]["response"] is None
+
+
+def test_the_released_layout_has_the_critique_where_there_is_one(making):
+    critique = making.verdict("strict", "critique", [8, 10]).model_copy(
+        update={"rubric": "critique"}
+    )
+    reference = {"correct": ("Yes.",), "incorrect": ("No.",)}
+    row = making.row(0, ["a", "b"], [critique], reference=reference, metadata={"source": "flan"})
+    made = written(making, "ultrafeedback", [row])["ultrafeedback"]["records"][0]
+    assert [c["overall_score"] for c in made["completions"]] == [8.0, 10.0]
+    assert made["completions"][0]["critique"] == "It is a 8."
+    assert (made["source"], made["correct_answers"]) == ("flan", ["Yes."])
+    assert made["completions"][0]["annotations"]["honesty"] is None
 
 
 def test_kto_labels_by_its_threshold_and_needs_one_generation_only(making):

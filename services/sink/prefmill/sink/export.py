@@ -24,6 +24,7 @@ from prefmill.ledger.status import FailedCell
 from prefmill.plugins import registry
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.format import Format, FormatContext
+from prefmill.plugins.outputs import formats_of
 from prefmill.plugins.pool import Pool
 from prefmill.sink.destinations.card import CardFacts
 from prefmill.sink.destinations.disk import DestinationError
@@ -184,11 +185,7 @@ def _formats(job: Job) -> list[Format]:
         pairing=job.output.pairing,
         seed=job.recipe.seed if job.output.pairing.seed is None else job.output.pairing.seed,
     )
-    made: list[Format] = []
-    for index, spec in enumerate(job.output.formats):
-        plugin, options = registry.named_options("formats", spec, f"output.formats.{index}")
-        made.append(plugin(options, context))
-    return made
+    return formats_of(job.output, context)
 
 
 def _scored(job: Job, row: FinishedRow, judges: Pool, aspects: Pool) -> Any:

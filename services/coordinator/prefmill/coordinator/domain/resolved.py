@@ -14,7 +14,9 @@ from prefmill.plugins import registry
 from prefmill.plugins.digest import digest_of
 from prefmill.plugins.engine import Engine
 from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.format import FormatContext
 from prefmill.plugins.lanes import engine_of, lane_of
+from prefmill.plugins.outputs import formats_of
 from prefmill.plugins.rubric import Rubric
 from prefmill.plugins.sampler import Sampler
 from prefmill.plugins.source import Source
@@ -85,7 +87,7 @@ def resolve(recipe: Recipe) -> Resolved:
     judges = [
         attempt(lambda a=a, s=s: _judge(recipe, a, s, rubric)) for a, s in recipe.judges.items()
     ]
-    attempt(lambda: _check_outputs(recipe))
+    attempt(lambda: _check_outputs(recipe, rubric.rubric.aspects if rubric else ()))
     problems.extend(_contradictions(recipe))
     if problems:
         raise RecipeError(*dict.fromkeys(problems))
@@ -101,11 +103,15 @@ def resolve(recipe: Recipe) -> Resolved:
 
 
 def _plugin(group: str, spec: Mapping[str, JsonValue], where: str) -> Any:
+    plugin, options = _named(group, spec, where)
+    return plugin(options)
+
+
+def _named(group: str, spec: Mapping[str, JsonValue], where: str) -> tuple[Any, Any]:
     try:
-        plugin, options = registry.named_options(group, spec, where)
+        return registry.named_options(group, spec, where)
     except RecipeError as error:
         raise RecipeError(*(_placed(problem, where) for problem in error.problems)) from error
-    return plugin(options)
 
 
 def _placed(problem: str, where: str) -> str:
@@ -183,17 +189,25 @@ def _numbered(models: list[ResolvedModel]) -> tuple[ResolvedModel, ...]:
     return tuple(numbered)
 
 
-def _check_outputs(recipe: Recipe) -> None:
+def _check_outputs(recipe: Recipe, aspects: tuple[str, ...]) -> None:
     problems: list[str] = []
+
+    def attempt(make: Callable[[], Any]) -> None:
+        try:
+            make()
+        except RecipeError as error:
+            problems.extend(error.problems)
+
     pools = (("pool.judges", recipe.pool.judges), ("pool.aspects", recipe.pool.aspects))
     checks = [("pools", spec, where) for where, spec in pools]
     formats = enumerate(recipe.output.formats)
     checks += [("formats", spec, f"output.formats.{index}") for index, spec in formats]
     for group, spec, where in checks:
-        try:
-            registry.named_options(group, spec, where)
-        except RecipeError as error:
-            problems.extend(_placed(problem, where) for problem in error.problems)
+        attempt(lambda g=group, s=spec, w=where: _named(g, s, w))
+    if not problems:
+        pairing = recipe.output.pairing
+        context = FormatContext(tuple(recipe.judges), aspects, pairing, recipe.seed)
+        attempt(lambda: formats_of(recipe.output, context))
     if problems:
         raise RecipeError(*problems)
 

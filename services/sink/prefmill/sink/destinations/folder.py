@@ -27,6 +27,8 @@ from prefmill.sink.destinations.disk import (
 
 OWN: Final = ".prefmill-export"
 PAGES: Final = ("README.md", "run.json", "failures.jsonl")
+EXTRA_PAGES: Final = ("dataset_info.json",)
+"""Pages that only some formats bring."""
 
 
 class DatasetFolder:
@@ -158,5 +160,5 @@ def _move(staged: Path, path: Path) -> None:
 
 def _published(directory: Path, configs: Iterable[str]) -> set[str]:
     shards = (path for config in configs for path in (directory / config).glob("train-*.parquet"))
-    pages = (directory / page for page in PAGES if (directory / page).exists())
+    pages = (directory / page for page in (*PAGES, *EXTRA_PAGES) if (directory / page).exists())
     return {str(path.relative_to(directory)) for path in (*shards, *pages)}

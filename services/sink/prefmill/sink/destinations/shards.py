@@ -15,6 +15,7 @@ from prefmill.contracts.api import FormatOutcome
 from prefmill.plugins.digest import digest_of
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.format import Format, ScoredRow
+from prefmill.plugins.outputs import pages_of
 from prefmill.sink.destinations.card import CardFacts, card_of
 from prefmill.sink.destinations.disk import write_json, write_lines
 from prefmill.sink.destinations.folder import PAGES, DatasetFolder, files_of, shard_name
@@ -100,7 +101,10 @@ class ShardWriter:
         write_json(staged / "run.json", {**manifest, "outcome": outcome, "summary": self._summary})
         lines = (json.dumps(dict(failure), ensure_ascii=False) for failure in failures)
         write_lines(staged / "failures.jsonl", lines)
-        self._folder.publish([*self._files, *PAGES])
+        pages = {name: value for form in self.formats for name, value in pages_of(form).items()}
+        for name, value in pages.items():
+            write_json(staged / name, value)
+        self._folder.publish([*self._files, *PAGES, *pages])
         return dict(self._outcome)
 
     def outcome(self) -> dict[str, FormatOutcome]:

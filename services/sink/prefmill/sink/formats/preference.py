@@ -1,56 +1,72 @@
-"""`preference`: pairs as whole conversations, with models and ratings (FIELD: DPO columns that
-readers of distilabel's and H4's datasets expect)."""
+"""`preference` and `h4`: pairs as whole conversations, in the columns that readers of distilabel's
+DPO datasets and of H4's UltraFeedback-binarized expect."""
 
 import hashlib
 from typing import ClassVar, Final
 
-from prefmill.plugins.format import FormatContext, ScoredRow, Written
-from prefmill.sink.domain.pairing import Pair
-from prefmill.sink.formats.columns import (
-    MESSAGES,
-    SCORE,
-    TEXT,
-    NoOptions,
-    Record,
-    Schema,
-    assistant,
-    conversation,
-    metadata_of,
-    model_of,
-    schema_of,
-)
-from prefmill.sink.formats.paired import paired, written
+from prefmill.contracts.rows import Prompt
+from prefmill.plugins.format import ScoredRow
+from prefmill.sink.formats.columns import MESSAGES, SCORE, TEXT, ArrowType, Record, model_of
+from prefmill.sink.formats.pairs import PairFormat, conversations
 
-SCHEMA: Final[Schema] = schema_of(
-    prompt=TEXT,
-    prompt_id=TEXT,
-    chosen=MESSAGES,
-    rejected=MESSAGES,
-    chosen_model=TEXT,
-    rejected_model=TEXT,
-    chosen_rating=SCORE,
-    rejected_rating=SCORE,
-)
+CONVERSATIONS: Final[dict[str, ArrowType]] = {
+    "prompt": TEXT,
+    "prompt_id": TEXT,
+    "chosen": MESSAGES,
+    "rejected": MESSAGES,
+}
 
 
-class PreferenceFormat:
-    """One record a pair; `prompt` is the last user turn."""
+class PreferenceFormat(PairFormat):
+    """`prompt` is the last user turn."""
 
-    Options: ClassVar = NoOptions
-    training: ClassVar = True
+    name: ClassVar = "preference"
+    columns: ClassVar = {
+        **CONVERSATIONS,
+        "chosen_model": TEXT,
+        "rejected_model": TEXT,
+        "chosen_rating": SCORE,
+        "rejected_rating": SCORE,
+    }
 
-    def __init__(self, options: NoOptions, context: FormatContext) -> None:
-        self.options = options
-        self.context = context
+    def prompt(self, prompt: Prompt) -> Record:
+        """The instruction and its hash."""
+        return _instruction(prompt)
 
-    def configs(self) -> dict[str, Schema]:
-        """One: `preference`."""
-        return {"preference": SCHEMA}
+    def sides(self, row: ScoredRow, chosen: int, rejected: int) -> Record:
+        """Conversations, models and scores."""
+        generations = row.row.generations
+        return conversations(row, chosen, rejected) | {
+            "chosen_model": model_of(generations[chosen]),
+            "rejected_model": model_of(generations[rejected]),
+            "chosen_rating": row.scores[chosen],
+            "rejected_rating": row.scores[rejected],
+        }
 
-    def write(self, row: ScoredRow) -> dict[str, Written]:
-        """The row's pairs."""
-        found = paired(row, self.context)
-        return {"preference": written(found, _records(row, found.pairs) if found.pairs else [])}
+
+class H4Format(PairFormat):
+    """`messages` is the chosen conversation once more, for supervised training."""
+
+    name: ClassVar = "h4"
+    columns: ClassVar = {
+        **CONVERSATIONS,
+        "messages": MESSAGES,
+        "score_chosen": SCORE,
+        "score_rejected": SCORE,
+    }
+
+    def prompt(self, prompt: Prompt) -> Record:
+        """The instruction and its hash."""
+        return _instruction(prompt)
+
+    def sides(self, row: ScoredRow, chosen: int, rejected: int) -> Record:
+        """Conversations and scores."""
+        both = conversations(row, chosen, rejected)
+        return both | {
+            "messages": both["chosen"],
+            "score_chosen": row.scores[chosen],
+            "score_rejected": row.scores[rejected],
+        }
 
 
 def prompt_id_of(instruction: str) -> str:
@@ -58,25 +74,5 @@ def prompt_id_of(instruction: str) -> str:
     return hashlib.sha256(instruction.encode()).hexdigest()
 
 
-def _records(scored: ScoredRow, pairs: tuple[Pair, ...]) -> list[Record]:
-    prompt = scored.row.prompt
-    history = conversation(prompt)
-    shared = {
-        "id": prompt.id,
-        "prompt": prompt.instruction,
-        "prompt_id": prompt_id_of(prompt.instruction),
-        "metadata": metadata_of(prompt),
-    }
-    return [shared | _sides(scored, history, *pair) for pair in pairs]
-
-
-def _sides(scored: ScoredRow, history: list[Record], chosen: int, rejected: int) -> Record:
-    better, worse = scored.row.generations[chosen], scored.row.generations[rejected]
-    return {
-        "chosen": [*history, assistant(better.text)],
-        "rejected": [*history, assistant(worse.text)],
-        "chosen_model": model_of(better),
-        "rejected_model": model_of(worse),
-        "chosen_rating": scored.scores[chosen],
-        "rejected_rating": scored.scores[rejected],
-    }
+def _instruction(prompt: Prompt) -> Record:
+    return {"prompt": prompt.instruction, "prompt_id": prompt_id_of(prompt.instruction)}

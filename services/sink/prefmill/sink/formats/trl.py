@@ -1,56 +1,100 @@
-"""`trl`: pairs with an explicit prompt, as TRL's DPO, ORPO, CPO and reward trainers read them."""
+"""`trl` and `reward`: pairs as TRL's DPO, ORPO, CPO and reward trainers read them
+(https://huggingface.co/docs/trl/dataset_formats#preference)."""
 
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
-from prefmill.plugins.format import FormatContext, ScoredRow, Written
-from prefmill.sink.domain.pairing import Pair
+from pydantic import Field
+
+from prefmill.contracts.base import Strict
+from prefmill.contracts.rows import Prompt
+from prefmill.plugins.format import FormatContext, ScoredRow
 from prefmill.sink.formats.columns import (
     MESSAGES,
-    NoOptions,
+    SCORE,
+    ArrowType,
     Record,
     Schema,
-    assistant,
     conversation,
-    metadata_of,
     schema_of,
 )
-from prefmill.sink.formats.paired import paired, written
+from prefmill.sink.formats.pairs import PairFormat, answers, conversations
 
-SCHEMA: Final[Schema] = schema_of(prompt=MESSAGES, chosen=MESSAGES, rejected=MESSAGES)
+SIDES: Final[dict[str, ArrowType]] = {"chosen": MESSAGES, "rejected": MESSAGES}
 
 
-class TrlFormat:
-    """One record a pair: the conversation, and one assistant message for each side."""
+class TrlOptions(Strict):
+    """`trl`, or `{trl: implicit}`."""
 
-    Options: ClassVar = NoOptions
-    training: ClassVar = True
+    prompt: Literal["explicit", "implicit"] = Field(
+        default="explicit",
+        alias="trl",
+        description="`explicit`: the prompt in a column of its own, one message a side; "
+        "`implicit`: both sides are whole conversations.",
+    )
 
-    def __init__(self, options: NoOptions, context: FormatContext) -> None:
-        self.options = options
-        self.context = context
+
+class TrlFormat(PairFormat):
+    """Message lists, with the prompt beside the answers or within them."""
+
+    Options: ClassVar = TrlOptions
+    name: ClassVar = "trl"
+    columns: ClassVar = {"prompt": MESSAGES, **SIDES}
+
+    def __init__(self, options: TrlOptions, context: FormatContext) -> None:
+        super().__init__(options, context)
+        self.implicit = options.prompt == "implicit"
 
     def configs(self) -> dict[str, Schema]:
         """One: `trl`."""
-        return {"trl": SCHEMA}
+        return {"trl": schema_of(**SIDES)} if self.implicit else super().configs()
 
-    def write(self, row: ScoredRow) -> dict[str, Written]:
-        """The row's pairs."""
-        found = paired(row, self.context)
-        return {"trl": written(found, _records(row, found.pairs) if found.pairs else [])}
+    def prompt(self, prompt: Prompt) -> Record:
+        """The conversation, if it is explicit."""
+        return {} if self.implicit else {"prompt": conversation(prompt)}
+
+    def sides(self, row: ScoredRow, chosen: int, rejected: int) -> Record:
+        """One message each, or the whole conversations."""
+        if self.implicit:
+            return conversations(row, chosen, rejected)
+        return {side: [answer] for side, answer in answers(row, chosen, rejected).items()}
 
 
-def _records(scored: ScoredRow, pairs: tuple[Pair, ...]) -> list[Record]:
-    prompt, generations = scored.row.prompt, scored.row.generations
-    shared = {
-        "id": prompt.id,
-        "prompt": conversation(prompt),
-        "metadata": metadata_of(prompt),
-    }
-    return [
-        shared
-        | {
-            "chosen": [assistant(generations[chosen].text)],
-            "rejected": [assistant(generations[rejected].text)],
-        }
-        for chosen, rejected in pairs
-    ]
+class RewardOptions(Strict):
+    """`reward`, or `{reward: margin}`."""
+
+    extra: Literal["margin"] | None = Field(
+        default=None,
+        alias="reward",
+        description="`margin` adds a column with the difference of the scores, which TRL's reward "
+        "trainer then takes into its loss.",
+    )
+
+
+class RewardFormat(PairFormat):
+    """Implicit prompts with both scores. A margin only where asked for, as it changes training."""
+
+    Options: ClassVar = RewardOptions
+    name: ClassVar = "reward"
+    columns: ClassVar = {**SIDES, "score_chosen": SCORE, "score_rejected": SCORE}
+
+    def __init__(self, options: RewardOptions, context: FormatContext) -> None:
+        super().__init__(options, context)
+        self.margin = options.extra == "margin"
+
+    def configs(self) -> dict[str, Schema]:
+        """One: `reward`."""
+        extra = {"margin": SCORE} if self.margin else {}
+        return {"reward": schema_of(**self.columns, **extra)}
+
+    def prompt(self, prompt: Prompt) -> Record:
+        """Nothing: it stands in both sides."""
+        return {}
+
+    def sides(self, row: ScoredRow, chosen: int, rejected: int) -> Record:
+        """Conversations and scores."""
+        better, worse = row.scores[chosen], row.scores[rejected]
+        assert better is not None
+        assert worse is not None
+        scores = {"score_chosen": better, "score_rejected": worse}
+        margin = {"margin": better - worse} if self.margin else {}
+        return conversations(row, chosen, rejected) | scores | margin

@@ -1,0 +1,85 @@
+"""`ranking`: all scored answers of a prompt, best first."""
+
+from typing import ClassVar, Final
+
+from prefmill.contracts.reasons import IDENTICAL_TEXTS, TOO_FEW_SCORES
+from prefmill.plugins.format import FormatContext, ScoredRow, Written
+from prefmill.sink.domain.pairing import DIGITS
+from prefmill.sink.formats.columns import (
+    INTEGER,
+    MESSAGES,
+    SCORES,
+    TEXTS,
+    NoOptions,
+    Record,
+    Schema,
+    conversation,
+    dropped,
+    list_of,
+    metadata_of,
+    model_of,
+    schema_of,
+)
+
+SCHEMA: Final[Schema] = schema_of(
+    prompt=MESSAGES, responses=TEXTS, models=TEXTS, scores=SCORES, ranks=list_of(INTEGER)
+)
+
+
+class RankingFormat:
+    """One record a prompt with two different texts at least, of which not all score alike.
+
+    `ranks` begin at 1; equal scores share a rank, and the next one counts those above it.
+    """
+
+    Options: ClassVar = NoOptions
+    training: ClassVar = True
+
+    def __init__(self, options: NoOptions, context: FormatContext) -> None:
+        self.options = options
+        self.context = context
+
+    def configs(self) -> dict[str, Schema]:
+        """One: `ranking`."""
+        return {"ranking": SCHEMA}
+
+    def write(self, row: ScoredRow) -> dict[str, Written]:
+        """One record, or why there is none."""
+        return {"ranking": _written(row)}
+
+
+def _written(row: ScoredRow) -> Written:
+    if row.dropped is not None:
+        return dropped(row.dropped)
+    scores = _scores(row)
+    if len(scores) < 2:
+        return dropped(TOO_FEW_SCORES)
+    if len({(row.row.generations[place].text or "").strip() for place in scores}) < 2:
+        return dropped(IDENTICAL_TEXTS)
+    if len(set(scores.values())) < 2:
+        return Written((), "tie")
+    return Written((_record(row, scores),), "out")
+
+
+def _scores(row: ScoredRow) -> dict[int, float]:
+    """Place of the generation → score, best first; of equally good ones the first."""
+    scores = {
+        place: round(score, DIGITS)
+        for place, score in enumerate(row.scores)
+        if score is not None and row.row.generations[place].text is not None
+    }
+    return dict(sorted(scores.items(), key=lambda item: -item[1]))
+
+
+def _record(row: ScoredRow, scores: dict[int, float]) -> Record:
+    prompt, ordered = row.row.prompt, list(scores.values())
+    generations = [row.row.generations[place] for place in scores]
+    return {
+        "id": prompt.id,
+        "prompt": conversation(prompt),
+        "responses": [generation.text for generation in generations],
+        "models": [model_of(generation) for generation in generations],
+        "scores": [row.scores[place] for place in scores],
+        "ranks": [1 + ordered.index(score) for score in ordered],
+        "metadata": metadata_of(prompt),
+    }

@@ -1,0 +1,75 @@
+"""`output.columns`: which columns of a format are kept, in which order, under which names."""
+
+import pytest
+
+from prefmill.contracts.recipe import Output
+from prefmill.plugins.outputs import formats_of
+from prefmill.plugins.registry import RecipeError
+
+
+@pytest.fixture
+def made(making):
+    def made(formats, columns):
+        context = making.context()
+        output = Output.model_validate({"formats": formats, "columns": columns})
+        row = making.scored(making.all_kinds()[:1], context)[0]
+        return {
+            config: (schema.names, form.write(row)[config].records)
+            for form in formats_of(output, context)
+            for config, schema in form.configs().items()
+        }
+
+    return made
+
+
+def test_a_list_keeps_and_orders_columns(made):
+    names, records = made(["trl"], ["rejected", "chosen"])["trl"]
+    assert names == ["rejected", "chosen"]
+    assert list(records[0]) == names
+    assert records[0]["chosen"] == [{"role": "assistant", "content": "A good one."}]
+
+
+def test_a_mapping_names_columns_anew(made):
+    names, records = made(["preference"], {"prompt": "instruction", "chosen": "chosen"})[
+        "preference"
+    ]
+    assert names == ["instruction", "chosen"]
+    assert records[0]["instruction"] == "What is a tie?"
+
+
+def test_each_format_has_its_own_choice_and_the_others_keep_all(made):
+    configs = made(["raw", "trl"], {"trl": ["chosen"]})
+    assert configs["trl"][0] == ["chosen"]
+    assert len(configs["raw"][0]) > 5
+
+
+def test_one_config_of_a_format_can_be_named_alone(made):
+    configs = made(["distilabel"], {"distilabel-honesty": {"instruction": "prompt"}})
+    assert configs["distilabel-honesty"][0] == ["prompt"]
+    assert "poll_ratings" in configs["distilabel-truthfulness"][0]
+
+
+def test_a_column_of_the_source_comes_back_as_text(made):
+    names, records = made(["trl"], ["metadata.chosen", "metadata.größe", "metadata.none"])["trl"]
+    assert names == ["chosen", "größe", "none"]
+    assert records[0] == {"chosen": "of the source", "größe": "[1, null]", "none": None}
+
+
+def test_names_are_kept_by_arrow_with_their_types(making):
+    output = Output.model_validate({"formats": ["preference"], "columns": {"chosen_rating": "x"}})
+    schema = formats_of(output, making.context())[0].configs()["preference"]
+    assert str(schema.field("x").type) == "double"
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        (["promt"], "'trl' has no column named 'promt'; did you mean 'prompt'?"),
+        ({"tlr": ["prompt"]}, "output.columns.tlr: no such format.*did you mean 'trl'"),
+        ({"trl": []}, "output.columns.trl: no column is left"),
+        ({"chosen": "x", "rejected": "x"}, "2 columns of 'trl' would be named 'x'"),
+    ],
+)
+def test_a_wrong_choice_says_what_where_and_the_nearest(made, columns, says):
+    with pytest.raises(RecipeError, match=says):
+        made(["trl"], columns)
