@@ -8,6 +8,7 @@ from prefmill.contracts.results import Reading
 from prefmill.judge.rubrics.blocks import cut, without_thoughts
 from prefmill.judge.rubrics.grammar import Grammar
 from prefmill.judge.rubrics.json_answers import stated_as_json
+from prefmill.judge.rubrics.plain import read_plain
 from prefmill.judge.rubrics.scales import (
     UNREADABLE,
     Outcome,
@@ -16,7 +17,7 @@ from prefmill.judge.rubrics.scales import (
     read_types,
     settle,
 )
-from prefmill.judge.rubrics.stated import Stated, stated_in
+from prefmill.judge.rubrics.stated import Stated, stated_in, storable
 
 MAX_CHARS: Final = 100_000
 """As much of an answer as is read, thoughts aside: about 25,000 tokens. A model that ran away
@@ -35,6 +36,10 @@ class Layout:
     def read(self, answer: str, texts: int) -> tuple[Reading, ...]:
         """Exactly `texts` readings, whatever the answer is; JSON first, then text. Never raises."""
         body = without_thoughts(answer)[:MAX_CHARS]
+        return read_plain(body, texts, self.scale, self.types) or self.searched(body, texts)
+
+    def searched(self, body: str, texts: int) -> tuple[Reading, ...]:
+        """The readings of an answer in any layout."""
         stated = stated_as_json(body, texts) or self._as_text(body, texts)
         return tuple(self._reading(stated.get(n, [])) for n in range(1, texts + 1))
 
@@ -92,11 +97,5 @@ def _line_of(value: object) -> str:
 def _last(rationales: list[str]) -> str | None:
     for rationale in reversed(rationales):
         if rationale := rationale.strip():
-            return _storable(rationale)
+            return storable(rationale)
     return None
-
-
-def _storable(text: str) -> str:
-    """JSON escapes can hold what neither Postgres nor UTF-8 can: NUL and lone surrogates."""
-    text = text.replace("\0", "")
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()

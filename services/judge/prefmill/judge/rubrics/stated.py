@@ -55,3 +55,9 @@ def _joined(parts: list[tuple[bool, str]], for_rating: bool) -> str:
     if not parts:
         return ""
     return "\n\n".join([text for about, text in parts if text and about is for_rating])
+
+
+def storable(text: str) -> str:
+    """JSON escapes can hold what neither Postgres nor UTF-8 can: NUL and lone surrogates."""
+    text = text.replace("\0", "")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -15,6 +15,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import Field
 
 from prefmill.contracts.base import Strict
+from prefmill.judge.rubrics.frames import Frame, key_of, marked, others, passes_on
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.registry import nearest
 
@@ -39,6 +40,9 @@ _FAULTS: Final = (
 """What a template's own mistake can raise while it is compiled or rendered."""
 
 
+_MOST_FRAMES: Final = 64
+
+
 class TemplatePair(Strict):
     """The templates of one aspect, as text."""
 
@@ -58,15 +62,16 @@ _SANDBOX: Final = _sandbox()
 
 
 @lru_cache(maxsize=256)
-def _names(source: str) -> frozenset[str]:
-    """The variables a template uses. RecipeError for unknown ones and for other templates."""
+def _names(source: str) -> tuple[frozenset[str], bool]:
+    """The variables a template uses, and whether it only passes texts on. RecipeError for unknown
+    variables and for other templates."""
     parsed = _SANDBOX.parse(source)
     if any(True for _ in meta.find_referenced_templates(parsed)):
         raise RecipeError("a prompt template cannot include or import another")
     names = meta.find_undeclared_variables(parsed) - set(_SANDBOX.globals)
     for name in sorted(names - set(VARIABLES)):
         raise RecipeError(f"unknown variable {name!r}{nearest(name, VARIABLES)}")
-    return frozenset(names)
+    return frozenset(names), passes_on(parsed)
 
 
 @lru_cache(maxsize=256)
@@ -81,11 +86,13 @@ class Prompt:
     def __init__(self, source: str, place: str) -> None:
         self._place = place
         self._fixed: str | None = None
+        self._frames: dict[tuple[Any, ...], Frame] = {}
         try:
-            names, self._template = _names(source), _compiled(source)
+            (names, self._framed), self._template = _names(source), _compiled(source)
         except _FAULTS as error:
             raise RecipeError(f"{place}: {_said(error)}") from error
-        self._fixed = None if names else self.render({})
+        self._others = others(names)
+        self._fixed = None if names else self._rendered({})
 
     @property
     def fixed(self) -> str | None:
@@ -96,8 +103,20 @@ class Prompt:
         """The text. RecipeError says which template cannot be rendered, and why."""
         if self._fixed is not None:
             return self._fixed
+        key = key_of(self._others, values) if self._framed else None
+        if key is None:
+            return self._rendered(values)
+        if key not in self._frames:
+            if len(self._frames) >= _MOST_FRAMES:
+                self._frames.clear()
+            self._frames[key] = Frame(self._rendered(marked(values)))
+        return self._frames[key].filled(values)
+
+    def _rendered(self, values: Mapping[str, Any]) -> str:
         try:
-            return self._template.render(values)
+            # All variables at once: to make them of two mappings takes longer than to render.
+            context = self._template.new_context({**_SANDBOX.globals, **values}, shared=True)
+            return "".join(self._template.root_render_func(context))
         except _FAULTS as error:
             raise RecipeError(f"{self._place}: {_said(error)}") from error
 
