@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from pydantic import Field, JsonValue
 
 from prefmill.contracts.base import Strict
 from prefmill.contracts.chat import Message, Params, Usage
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 
 class EngineOptions(Strict):
@@ -25,22 +28,36 @@ class EngineOptions(Strict):
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One completion to be made. `schema` asks for JSON of that JSON Schema, where the engine
-    can; others ignore it."""
+    can; others ignore it. `logprobs` asks for so many of the likeliest tokens at each place of the
+    answer, where the engine can."""
 
     messages: tuple[Message, ...]
     params: Params
     seed: int
     schema: dict[str, JsonValue] | None = None
+    logprobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """One token of an answer: its text and natural-log probability, and those of the likeliest
+    tokens at its place, likeliest first."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One answer. `text` holds no NUL and no lone surrogate."""
+    """One answer. `text` holds no NUL and no lone surrogate; `logprobs` has an entry per token if
+    they were asked for and the engine has them."""
 
     text: str
     finish_reason: str
     model: str
     usage: Usage
+    logprobs: tuple[TokenLogprobs, ...] = ()
 
 
 class Engine(Protocol):
@@ -82,6 +99,25 @@ class Engine(Protocol):
 
     async def stop(self) -> None:
         """Close what `start` opened."""
+        ...
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """An engine that knows how many requests keep it busy; others get the lane's own number."""
+
+    def wanted(self, running: int) -> int | None:
+        """How many calls it wants in flight in all just now, `running` of them being so already;
+        None: the lane's own number."""
+        ...
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """An engine with metrics of its own, to be shown beside the worker's."""
+
+    def registry(self) -> "CollectorRegistry":
+        """Where they are registered; also before `start`."""
         ...
 
 
