@@ -11,6 +11,7 @@ from prefmill.cli.stop import FAILED, WRONG, Stop
 from prefmill.contracts.api import (
     ExportRequest,
     ExportStatus,
+    LaneDemand,
     RowStatus,
     RunPlan,
     RunRequest,
@@ -97,6 +98,10 @@ class Client:
     def workers(self) -> list[WorkerStatus]:
         """The live workers."""
         return [WorkerStatus.model_validate(w) for w in self._ask("GET", "/v1/workers")]
+
+    def lanes(self) -> list[LaneDemand]:
+        """The lanes of active runs that want devices of their own."""
+        return [LaneDemand.model_validate(lane) for lane in self._ask("GET", "/v1/lanes")]
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         try:

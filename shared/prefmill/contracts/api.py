@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 
 from prefmill.contracts.base import Frozen, Strict
 from prefmill.contracts.recipe import Output, PoolStep, Recipe, Spec
+from prefmill.contracts.work import LaneKind
 from prefmill.contracts.workers import LaneHealth
 
 RunState = Literal["loading", "probing", "running", "paused", "finished", "cancelled", "failed"]
@@ -68,6 +69,9 @@ class SlotStatus(Frozen):
     workers: int = Field(default=0, ge=0, description="Live workers that serve the lane.")
     health: LaneHealth | None = Field(default=None, description="None: no worker serves it.")
     detail: str = Field(default="", description="Why it is not ready.")
+    gpus: int | None = Field(
+        default=None, description="Devices that each worker of it needs; None: it needs none."
+    )
     input_tokens: int = Field(default=0, ge=0, description="Paid by this run.")
     output_tokens: int = Field(default=0, ge=0, description="Paid by this run.")
     cost_usd: float | None = Field(default=None, description="None if no price is known.")
@@ -161,6 +165,18 @@ class LaneStatus(Frozen):
     busy: int = Field(description="Calls in flight.")
     health: LaneHealth = Field(description="Only `ready` ones take batches.")
     detail: str = Field(default="", description="Why it is not ready.")
+
+
+class LaneDemand(Frozen):
+    """`GET /v1/lanes`: a lane of active runs whose workers need devices of their own."""
+
+    slug: str = Field(description="Of the lane.")
+    kind: LaneKind = Field(description="Which service serves it.")
+    model: str = Field(description="Model id.")
+    gpus: int = Field(description="Devices that each worker of it needs.")
+    open: int = Field(description="Cells wanted and not yet answered, of all active runs.")
+    in_flight: int = Field(description="Rows published and not yet answered.")
+    health: LaneHealth | None = Field(description="None: no worker serves it.")
 
 
 class WorkerStatus(Frozen):

@@ -2,6 +2,7 @@
 for a while, has a child, says how many calls it wants, exports metrics, and may die."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -28,10 +29,12 @@ class LocalOptions(EngineOptions):
     """File for the process id of the engine's child."""
     log: str = ""
     """File for how many ran when each began."""
+    starts: str = ""
+    """File for a line at each start: model, process id, devices."""
 
 
 class LocalEngine:
-    """`VERB ARGUMENT` as the last turn: sleep SECONDS, die, or an echo."""
+    """`VERB ARGUMENT` as the last turn: sleep SECONDS, say TEXT, die, or an echo."""
 
     Options: ClassVar[type[EngineOptions]] = LocalOptions
     paid = False
@@ -49,6 +52,10 @@ class LocalEngine:
         return None
 
     async def start(self) -> None:
+        if self._options.starts:
+            devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+            with Path(self._options.starts).open("a") as log:
+                log.write(f"{self._options.model} {os.getpid()} {devices}\n")
         if self._options.child:
             self._child = subprocess.Popen([sys.executable, "-c", _CHILD])
             Path(self._options.child).write_text(str(self._child.pid))
@@ -85,7 +92,8 @@ class LocalEngine:
                 self._check()
             finally:
                 self._now["running"] -= 1
-            return Completion(f"echo {prompt}", "stop", self._options.model, Usage(output_tokens=2))
+            text = argument if verb == "say" else f"echo {prompt}"
+            return Completion(text, "stop", self._options.model, Usage(output_tokens=2))
 
     def _check(self) -> None:
         if self._dead:

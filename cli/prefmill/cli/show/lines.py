@@ -40,6 +40,8 @@ def trouble(slot: SlotStatus) -> str:
         return ""
     wait = f"{plural(waiting, 'row')} wait{'s' if waiting == 1 else ''} for it"
     if slot.health is None:
+        if slot.gpus:
+            return f"no device is free for it yet; {wait}"
         return f"no worker serves it; {wait}"
     if slot.health == "unusable":
         return f"unusable: {slot.detail or 'no reason given'}; {wait}"

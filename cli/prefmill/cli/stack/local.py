@@ -8,6 +8,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,7 @@ from prefmill.cli.embedded.errors import EmbeddedError
 from prefmill.cli.embedded.home import Home, write_private
 from prefmill.cli.embedded.nats import Nats, launch_nats
 from prefmill.cli.embedded.postgres import Postgres, launch_postgres
+from prefmill.cli.stack.models import LocalModels
 from prefmill.cli.stack.nest import Nest
 from prefmill.cli.stop import FAILED, Stop
 
@@ -52,12 +54,16 @@ class Stack:
         self._home: Home | None = None
         self._postgres: Postgres | None = None
         self._nats: Nats | None = None
+        self._models: LocalModels | None = None
+        self._client: Client | None = None
+        self._hosting = True
         self._serving = False
         self._restarts: deque[float] = deque(maxlen=_RESTARTS)
 
     def check(self, recipe: dict[str, Any]) -> list[str]:
         """The problems of a recipe's plugins."""
-        return self._deciding.check(recipe)
+        problems, self._hosting = self._deciding.check(recipe)
+        return problems
 
     def launch(self, home: str | Path | None) -> None:
         """Lock the home and start both servers, without waiting. Raises EmbeddedError."""
@@ -91,6 +97,7 @@ class Stack:
 
         client = Client(url, token)
         self._wait(client)
+        self._client = client
         public = {"url": url, "token": token, "pid": os.getpid()}
         write_private(self.home / "api.json", json.dumps(public))
         return client
@@ -103,8 +110,10 @@ class Stack:
         self._tend_servers(say)
         for nest in (self._deciding, self._working):
             for event in nest.events():
-                if event["event"] == "ended":
+                ours = self._models is not None and self._models.heard(event, say)
+                if event["event"] == "ended" and not ours:
                     self._report(event, say)
+        self._tend_models(say)
 
     def stop(self) -> None:
         """Workers first, which reply in part; then sink, coordinator, and the servers."""
@@ -112,7 +121,8 @@ class Stack:
             self.kill()  # nothing has begun; what is still importing need not end it
             return
         (self.home / "api.json").unlink(missing_ok=True)
-        self._working.stop(("generator", "judge"), DRAIN_S + 3)
+        models = self._models.workers if self._models else ()
+        self._working.stop(("generator", "judge", *models), DRAIN_S + 3)
         self._working.leave()
         self._deciding.stop(("sink",), 15)
         self._deciding.stop(("coordinator",), 5)
@@ -133,7 +143,7 @@ class Stack:
         dsn = dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
         stored = {**nats, "database_url": dsn}
         deciding = {**stored, "host": "127.0.0.1", "port": port, "token": token}
-        working = {**nats, "host_any": True, "drain_s": DRAIN_S}
+        working = {**nats, "drain_s": DRAIN_S}
         log = self._home.log
         self._serving = True
         self._deciding.start(
@@ -147,7 +157,8 @@ class Stack:
             "sink", log("sink"), {**stored, "exports_dir": exports, "export_tick_s": 0.25}
         )
         for worker in ("generator", "judge"):
-            self._working.start(worker, log(worker), working)
+            self._working.start(worker, log(worker), {**working, "host_any": True})
+        self._models = LocalModels(self._working, log, working, DRAIN_S + 3)
 
     def _wait(self, client: "Client") -> None:
         deadline = time.monotonic() + _START_S
@@ -157,6 +168,14 @@ class Stack:
                 log = self.home / "logs" / "coordinator.log"
                 raise Stop(FAILED, f"error: the coordinator does not answer; see {log}")
             time.sleep(0.01)
+
+    def _tend_models(self, say: Say) -> None:
+        if self._models is None or self._client is None or not self._hosting:
+            return
+        from prefmill.cli.client import NoAnswer
+
+        with suppress(NoAnswer):  # the coordinator may be starting again
+            self._models.tend(self._client, say)
 
     def _report(self, event: dict[str, Any], say: Say) -> None:
         name, code = event["name"], event["code"]

@@ -31,30 +31,44 @@ class Nest:
         self._buffer = b""
         self._events: list[dict[str, Any]] = []
 
-    def check(self, recipe: dict[str, Any]) -> list[str]:
-        """The problems of a recipe's plugins, found where they are imported."""
+    def check(self, recipe: dict[str, Any]) -> tuple[list[str], bool]:
+        """The problems of a recipe's plugins, found where they are imported; and whether it has
+        models that need devices of this machine."""
         self._order("check", recipe=recipe)
-        return self._wait_for("checked")["problems"]
+        found = self._wait_for("checked")
+        return found["problems"], found["devices"]
 
     def share_permits(self, permits: int) -> None:
         """Let all workers together have so many calls in flight; before they are started."""
         self._order("permits", permits=permits)
 
     def start(
-        self, name: str, log: Path, settings: dict[str, Any], again: dict[str, Any] | None = None
+        self,
+        name: str,
+        log: Path,
+        settings: dict[str, Any],
+        again: dict[str, Any] | None = None,
+        *,
+        service: str | None = None,
+        environment: dict[str, str] | None = None,
     ) -> None:
-        """Start a service; `again` holds the settings that differ when it is started again."""
-        index = {"generator": {"index": 0}, "judge": {"index": 1}}.get(name, {})
+        """Start a service; `again` holds the settings that differ when it is started again. The
+        name is the service's, unless there are several processes of one `service`."""
         pid_file = log.parent.parent / "run" / f"{name}.pid"
         self._order(
             "start",
             name=name,
+            service=service or name,
             log=str(log),
             pid_file=str(pid_file),
             settings=settings,
             again=again or {},
-            **index,
+            environment=environment or {},
         )
+
+    def end(self, name: str, patience: float) -> None:
+        """End a service, as `stop` does, without waiting: the event `gone` says when it is."""
+        self._order("end", name=name, patience=patience)
 
     def stop(self, names: Sequence[str], patience: float) -> None:
         """End these services: SIGTERM, and SIGKILL after `patience` seconds; wait for that."""

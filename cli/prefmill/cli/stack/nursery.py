@@ -22,9 +22,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
 
+from prefmill.cli.stack.devices import find_devices
+
 RESTARTS: Final = 5
 WITHIN_S: Final = 60.0
 """A service that ends more often in this time is given up."""
+
+_WORKERS: Final = ("generator", "judge")
+_MOST_WORKERS: Final = 64
+"""Processes that can share permits."""
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
@@ -113,14 +119,18 @@ class Nursery:
     def _follow(self, orders: dict[str, Any]) -> None:
         match orders["do"]:
             case "check":
-                self._tell("checked", problems=check(orders["recipe"]))
+                problems, devices = check(orders["recipe"])
+                self._tell("checked", problems=problems, devices=devices)
             case "permits":
                 self._permits = _permits(orders["permits"])
             case "start":
+                orders["index"] = self._index(orders)
                 self._children[orders["name"]] = child = _Child(orders)
                 self._start(child)
             case "stop":
                 self._stop(orders["names"], orders["patience"])
+            case "end":
+                self._end([orders["name"]], orders["patience"])
             case unknown:
                 raise ValueError(f"no order {unknown!r}")
 
@@ -150,7 +160,19 @@ class Nursery:
             sys.stderr.flush()
             os._exit(status)
 
+    def _index(self, orders: dict[str, Any]) -> int | None:
+        """The place of a worker among those that share permits."""
+        if orders["service"] not in _WORKERS:
+            return None
+        taken = {child.orders["index"] for child in self._children.values() if child.pid}
+        return next((index for index in range(_MOST_WORKERS) if index not in taken), None)
+
     def _stop(self, names: list[str], patience: float) -> None:
+        self._end(names, patience)
+        self._stopping = set(names)
+        self._report_stopped()
+
+    def _end(self, names: list[str], patience: float) -> None:
         for name in names:
             child = self._children.get(name)
             if child:
@@ -158,8 +180,8 @@ class Nursery:
                 if child.pid:
                     os.kill(child.pid, signal.SIGTERM)
                     child.kill_at = time.monotonic() + patience
-        self._stopping = set(names)
-        self._report_stopped()
+                else:
+                    self._tell("gone", name=name)
 
     def _bury(self) -> None:
         """Take note of every child that ended."""
@@ -173,12 +195,14 @@ class Nursery:
 
     def _ended(self, child: _Child, code: int) -> None:
         child.pid, child.kill_at = 0, None
-        if self._permits and "index" in child.orders:
+        if self._permits and child.orders["index"] is not None:
             self._permits.reclaim(child.orders["index"])
         if child.wanted:
             child.due = _due_again(child.restarts)
             name, log = child.orders["name"], child.orders["log"]
             self._tell("ended", name=name, code=code, again=child.due is not None, log=log)
+        else:
+            self._tell("gone", name=child.orders["name"])
 
     def _report_stopped(self) -> None:
         living = {n for n in self._stopping if n in self._children and self._children[n].pid}
@@ -234,36 +258,50 @@ def _due_again(restarts: deque[float]) -> float | None:
 def _permits(count: int) -> Any:
     from prefmill.engines.permits import Permits
 
-    return Permits.create(count, 2)
+    return Permits.create(count, _MOST_WORKERS)
 
 
-def check(recipe: dict[str, Any]) -> list[str]:
+def check(recipe: dict[str, Any]) -> tuple[list[str], bool]:
     """The problems of a recipe's plugins, and what the environment lacks for them: found here,
-    where plugins are imported, since services inherit both."""
+    where plugins are imported, since services inherit both. And whether it has models that need
+    devices."""
     from prefmill.contracts.recipe import Recipe
+    from prefmill.contracts.workers import needs_devices
     from prefmill.coordinator.domain.resolved import resolve
     from prefmill.plugins.errors import RecipeError
 
     try:
         resolved = resolve(Recipe.model_validate(recipe))
     except RecipeError as error:
-        return list(error.problems)
+        return list(error.problems), False
     models = [(f"models.{model.alias}", model) for model in resolved.models]
     judges = [(f"judges.{judge.alias}", judge) for judge in resolved.judges]
-    lacking = [(where, model.engine.missing()) for where, model in (*models, *judges)]
-    return [f"{where}: {missing}" for where, missing in lacking if missing]
+    lacking = [(where, _lacking(model)) for where, model in (*models, *judges)]
+    devices = any(needs_devices(model.lane) for _, model in (*models, *judges))
+    return [f"{where}: {missing}" for where, missing in lacking if missing], devices
+
+
+def _lacking(model: Any) -> str | None:
+    """What this machine lacks for a resolved model."""
+    from prefmill.contracts.workers import needs_devices
+
+    missing = model.engine.missing()
+    if missing or not needs_devices(model.lane):
+        return missing
+    return find_devices().problem(model.lane.options["gpus"])
 
 
 def serve(orders: dict[str, Any], permits: Any) -> int:
     """Be one service until it ends; its exit code. Output goes to its log."""
-    name: str = orders["name"]
+    name: str = orders["service"]
+    os.environ.update(orders["environment"])
     _write_to(Path(orders["log"]))
     Path(orders["pid_file"]).write_text(str(os.getpid()))
-    ctypes.CDLL(None).prctl(_PR_SET_NAME, f"pm-{name}".encode(), 0, 0, 0)
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, f"pm-{orders['name']}".encode()[:15], 0, 0, 0)
     app = importlib.import_module(f"prefmill.{name}.app")
     settings = importlib.import_module(f"prefmill.{name}.settings")
     values = dict(orders["settings"])
-    if permits is not None and "index" in orders:
+    if permits is not None and orders["index"] is not None:
         values["permits"] = permits.of(orders["index"])
     try:
         app.main(getattr(settings, f"{name.title()}Settings")(**values))

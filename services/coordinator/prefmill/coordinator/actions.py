@@ -3,11 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from prefmill.contracts.api import ExportRequest, RunPlan, RunRequest, RunState, RunStatus
-from prefmill.coordinator.conductor import Conductor
+from prefmill.contracts.api import (
+    ExportRequest,
+    LaneDemand,
+    RunPlan,
+    RunRequest,
+    RunState,
+    RunStatus,
+)
+from prefmill.coordinator.conductor import ACTIVE, Conductor
 from prefmill.coordinator.domain.named import expanded
 from prefmill.coordinator.forecast import forecast
-from prefmill.coordinator.status import RunAction, look, spent, status_of
+from prefmill.coordinator.status import RunAction, demands_of, look, spent, status_of
 from prefmill.coordinator.submission import difference, submit
 from prefmill.ledger import exports, planning, runs
 from prefmill.ledger.planning import StoredBatch
@@ -89,6 +96,12 @@ class Actions:
     def _expanded(self, request: RunRequest) -> RunRequest:
         recipe = expanded(request.recipe, self.conductor.deployed)
         return request.model_copy(update={"recipe": recipe})
+
+    async def demands(self) -> list[LaneDemand]:
+        """The lanes of active runs that want devices of their own."""
+        async with self._ledger.begin() as connection:
+            active = [run for run in await runs.runs(connection) if run.state in ACTIVE]
+        return demands_of([await self.status(run) for run in active])
 
     async def _set(self, run: Run, state: RunState) -> None:
         async with self._ledger.begin() as connection:

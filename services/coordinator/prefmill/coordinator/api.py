@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prefmill.contracts.api import (
     ExportRequest,
     ExportStatus,
+    LaneDemand,
     RowPage,
     RunPlan,
     RunRequest,
@@ -177,6 +178,12 @@ async def act(run: Found, action: RunAction, actions: Doing) -> RunStatus:
 async def workers(actions: Doing) -> list[WorkerStatus]:
     """The live workers and their lanes."""
     return actions.conductor.fleet.workers()
+
+
+@routes.get("/lanes")
+async def lanes(actions: Doing) -> list[LaneDemand]:
+    """The lanes of active runs whose workers need devices of their own."""
+    return await actions.demands()
 
 
 async def _export(actions: Actions, export_id: int) -> ExportStatus:

@@ -1,13 +1,14 @@
 """How far a run is, put together from the ledger and from what workers announce."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from prefmill.contracts.api import ExportStatus, FormatOutcome, RunStatus, SlotStatus
+from prefmill.contracts.api import ExportStatus, FormatOutcome, LaneDemand, RunStatus, SlotStatus
+from prefmill.contracts.workers import needs_devices
 from prefmill.coordinator.domain.plan import Plan, PlanSlot
 from prefmill.coordinator.domain.prices import price_of
 from prefmill.coordinator.fleet import Fleet
@@ -141,10 +142,37 @@ def _slot(sight: Sight, fleet: Fleet, slot: PlanSlot) -> SlotStatus:
         workers=len(served),
         health="unusable" if paused else health,
         detail=paused or detail,
+        gpus=gpus_of(slot),
         input_tokens=tally.input_tokens,
         output_tokens=tally.output_tokens,
         cost_usd=_cost(tally, price_of(slot.model)),
     )
+
+
+def gpus_of(slot: PlanSlot) -> int | None:
+    """Devices that a worker of its lane needs; None if it needs none of its own."""
+    return int(str(slot.model.lane.options["gpus"])) if needs_devices(slot.model.lane) else None
+
+
+def demands_of(active: Iterable[RunStatus]) -> list[LaneDemand]:
+    """The lanes of these runs that want devices, each once, in the order of runs and recipes. A
+    run that still loads prompts is going to want more of each."""
+    found: dict[str, LaneDemand] = {}
+    for run in active:
+        for slot in run.slots:
+            if slot.kind == "given" or slot.gpus is None:
+                continue
+            known = found.get(slot.lane)
+            found[slot.lane] = LaneDemand(
+                slug=slot.lane,
+                kind=slot.kind,
+                model=slot.model,
+                gpus=slot.gpus,
+                open=max(slot.waiting, not run.source_done) + (known.open if known else 0),
+                in_flight=slot.in_flight,
+                health=slot.health,
+            )
+    return list(found.values())
 
 
 def wanted_of(sight: Sight, slot: PlanSlot) -> int:
