@@ -56,6 +56,7 @@ def check_whole(folder: Folder, rows: int) -> None:
         ]
 
 
+@pytest.mark.slow
 def test_each_model_and_judge_has_devices_of_its_own(folder: Folder) -> None:
     file = folder.recipe("local.yaml", recipe(folder, a={}, b={}))
     said = folder.run("run", file)
@@ -66,6 +67,7 @@ def test_each_model_and_judge_has_devices_of_its_own(folder: Folder) -> None:
     assert "a is being loaded on GPU" in said
 
 
+@pytest.mark.slow
 def test_with_fewer_devices_than_models_they_run_one_after_the_other(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +91,7 @@ def test_a_model_that_wants_more_devices_than_there_are_stops_the_run_before_it_
     assert not starts(folder)
 
 
+@pytest.mark.slow
 def test_a_killed_model_is_loaded_again_and_nothing_is_lost(folder: Folder) -> None:
     slow = recipe(folder, a={"most": 1}, b={})
     slow["source"]["inline"] = [f"sleep 0.0{1 + row % 7}" for row in range(200)]
