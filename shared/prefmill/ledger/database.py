@@ -82,23 +82,30 @@ def sqlstate(error: DBAPIError) -> str:
 
 
 async def open_ledger(
-    ledger: Ledger, wait_s: float, *, migrate: bool = True, any_version: bool = False
+    ledger: Ledger,
+    wait_s: float,
+    *,
+    migrate: bool = True,
+    any_version: bool = False,
+    told: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Bring the schema to HEAD as soon as Postgres answers, or with `migrate=False` wait until
     somebody has; LedgerError if that is not within `wait_s` seconds, or if the schema is newer
-    than this code."""
+    than this code. Meanwhile `told` is told what is wrong, in one line."""
     ready = migrate_to_head if migrate else _answers if any_version else _check
     deadline = time.monotonic() + wait_s
     while True:
         try:
             await ready(ledger)
-        except NotMigrated:
+        except NotMigrated as error:
             if time.monotonic() >= deadline:
                 raise
+            told(str(error))
             await asyncio.sleep(1.0)
         except (OSError, DBAPIError, InterfaceError) as error:
             if time.monotonic() >= deadline:
                 raise _unreachable(ledger, error) from error
+            told(str(_unreachable(ledger, error)))
             await asyncio.sleep(0.2)
         else:
             return

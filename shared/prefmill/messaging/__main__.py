@@ -10,7 +10,9 @@ from prefmill.settings.service import ServiceSettings
 
 
 async def _run(settings: ServiceSettings) -> str:
-    nc = await connect(settings.nats_url, "prefmill-setup", wait_s=settings.nats_wait_s)
+    nc = await connect(
+        settings.nats_url, "prefmill-coordinator", wait_s=settings.nats_wait_s, ca=settings.nats_ca
+    )
     try:
         differences = await bootstrap(jetstream_of(nc), topology_of(settings))
     finally:

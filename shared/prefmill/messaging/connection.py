@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -19,28 +21,35 @@ log: Final = logging.getLogger("prefmill.nats")
 _LOST: Final = "connection lost; reconnecting"
 _LOSSES: Final = (UnexpectedEOF, StaleConnectionError, OSError)
 
+Told = Callable[[str], None]
+"""Is told, in one line, what is waited for."""
+
 JETSTREAM_TIMEOUT_S: Final = 5.0
 """How long a publish or a question to JetStream waits for its answer."""
 
 
-def connection_options(name: str) -> dict[str, Any]:
-    """Keyword arguments for `nats.connect` and `NatsBroker` alike: reconnects for ever, soon."""
+def connection_options(name: str, told: Told | None = None) -> dict[str, Any]:
+    """Keyword arguments for `nats.connect` and `NatsBroker` alike: reconnects for ever, soon.
+    Each client has an inbox prefix of its own, so that a server can keep them apart."""
     return {
         "name": name,
+        "inbox_prefix": f"_INBOX.{name}",
         "allow_reconnect": True,
         "max_reconnect_attempts": -1,
         "reconnect_time_wait": 0.2,
         "connect_timeout": 2,
         "ping_interval": 20,
-        "error_cb": one_line_per_error(),
+        "error_cb": one_line_per_error(told),
         "reconnected_cb": _reconnected,
     }
 
 
-async def connect(url: str, name: str, *, wait_s: float = 10.0) -> Client:
+async def connect(url: str, name: str, *, wait_s: float = 10.0, ca: Path | None = None) -> Client:
     """A raw connection. NatsUnavailable if no server answers within `wait_s` seconds."""
     await wait_for_server(url, wait_s)
     options = connection_options(name)
+    if ca is not None:
+        options["tls"] = tls_context(ca)
     return await nats.connect(url.split(","), **options)  # pyright: ignore[reportUnknownMemberType]
 
 
@@ -49,8 +58,14 @@ def jetstream_of(nc: Client) -> JetStreamContext:
     return nc.jetstream(timeout=JETSTREAM_TIMEOUT_S)  # pyright: ignore[reportUnknownMemberType]
 
 
-async def wait_for_server(url: str, wait_s: float) -> None:
-    """Return once a NATS server greets at one of the comma-separated addresses."""
+def tls_context(ca: Path) -> ssl.SSLContext:
+    """Trusts servers that this authority vouches for. OSError if the file cannot be read."""
+    return ssl.create_default_context(cafile=str(ca))
+
+
+async def wait_for_server(url: str, wait_s: float, told: Told | None = None) -> None:
+    """Return once a NATS server greets at one of the comma-separated addresses. Meanwhile `told`
+    is told why it does not."""
     deadline = time.monotonic() + wait_s
     while True:
         problems = [await _greeting_problem(address) for address in url.split(",")]
@@ -61,10 +76,12 @@ async def wait_for_server(url: str, wait_s: float) -> None:
                 f"no NATS server answers at {_shown(url)} ({problems[0]}); start one, "
                 "or set PREFMILL_NATS_URL to where it is"
             )
+        if told is not None:
+            told(f"waits for NATS at {_shown(url)}: {problems[0]}")
         await asyncio.sleep(0.1)
 
 
-def one_line_per_error() -> Callable[[Exception], Awaitable[None]]:
+def one_line_per_error(told: Told | None = None) -> Callable[[Exception], Awaitable[None]]:
     """An error callback that logs each kind of trouble once a minute, without a stack."""
     last: dict[str, float] = {}
 
@@ -73,6 +90,8 @@ def one_line_per_error() -> Callable[[Exception], Awaitable[None]]:
         if time.monotonic() - last.get(line, -60.0) >= 60.0:
             last[line] = time.monotonic()
             log.warning("NATS: %s", line)
+            if told is not None:
+                told(f"NATS: {line}")
 
     return report
 

@@ -1,29 +1,47 @@
-"""/healthz, /readyz and /metrics of a worker, on a port of their own, only where one is set."""
+"""/healthz, /readyz and /metrics of a service, on a port of their own, only where one is set.
 
-from collections.abc import Callable, Iterable, Iterator
+They answer from the moment the process lives, so that what it waits for can be asked: readiness
+says why it is not ready in one line.
+"""
+
+import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from prefmill.contracts.workers import LaneServed
-from prefmill.messaging.lane import Lane
-from prefmill.messaging.worker import Worker
+from prefmill.settings.service import ServiceSettings
 
 if TYPE_CHECKING:
     from aiohttp import web
 
+log: Final = logging.getLogger("prefmill.service")
+
 
 class Probes:
-    """Answers as long as the process lives, also while it drains."""
+    """What a service shows of itself. `unready` is given by the service once it is made: why it
+    is not ready, empty if it is. `registry` is there if metrics can be asked for."""
 
-    def __init__(self, worker: Worker, host: str, port: int, registry: Any) -> None:
-        self._worker = worker
-        self._host = host
-        self._port = port
-        self._registry = registry
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._host = settings.probe_host
+        self._port = settings.probe_port
         self._runner: web.AppRunner | None = None
-        registry.register(_Gauges(worker))
+        self._waits = "starting"
+        self.unready: Callable[[], str] | None = None
+        self.registry: Any = None if self._port is None else _registry()
+
+    def wait(self, line: str) -> None:
+        """Say what the service waits for, once; until it is ready, readiness repeats it."""
+        if line != self._waits:
+            self._waits = line
+            log.warning("%s", line)
+
+    def problem(self) -> str:
+        """Why the service is not ready; empty if it is."""
+        return self._waits if self.unready is None else self.unready()
 
     async def start(self) -> None:
-        """Listen. OSError if the port is taken."""
+        """Listen, if a port is set and nothing listens yet. OSError if the port is taken."""
+        if self._port is None or self._runner is not None:
+            return
         from aiohttp import web
 
         app = web.Application()
@@ -47,97 +65,26 @@ class Probes:
     async def _readyz(self, _request: "web.Request") -> "web.Response":
         from aiohttp import web
 
-        unready = self._worker.unready()
-        return web.Response(status=503 if unready else 200, text=f"{unready or 'ready'}\n")
+        problem = self.problem()
+        return web.Response(status=503 if problem else 200, text=f"{problem or 'ready'}\n")
 
     async def _metrics(self, _request: "web.Request") -> "web.Response":
         from aiohttp import web
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-        body = generate_latest(self._registry)
+        body = generate_latest(self.registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-class _Gauges:
-    """Reads the worker when it is scraped, so that nothing is set on the hot path."""
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-
-    def collect(self) -> Iterator[Any]:
-        lanes = self._worker.lanes
-        yield from (_counter(lanes, *counter) for counter in _COUNTERS)
-        yield _failures(lanes)
-        yield _latencies(lanes)
-        yield from (_gauge(lanes, *gauge) for gauge in _GAUGES)
-        yield from _exported(lanes)
-
-
-_COUNTERS: Final[tuple[tuple[str, str, Callable[[Lane], float]], ...]] = (
-    ("cells", "Cells answered.", lambda lane: lane.counts.cells),
-    ("batches", "Batches answered, whole or in part.", lambda lane: lane.counts.batches),
-    ("input_tokens", "Tokens read.", lambda lane: lane.counts.input_tokens),
-    ("output_tokens", "Tokens written.", lambda lane: lane.counts.output_tokens),
-)
-
-_GAUGES: Final[tuple[tuple[str, str, Callable[[LaneServed, Lane], float]], ...]] = (
-    ("slots", "Calls it wants in flight.", lambda served, _: served.slots),
-    ("busy", "Calls in flight.", lambda served, _: served.busy),
-    ("ready", "1 while it takes batches.", lambda served, _: served.health == "ready"),
-    ("held_batches", "Batches in hand.", lambda _, lane: lane.loop.held),
-    (
-        "load_seconds",
-        "From start to the first answer, or until now.",
-        lambda _, lane: lane.engine.loading.seconds,
-    ),
-)
-
-
-def _counter(lanes: Iterable[Lane], name: str, said: str, value: Callable[[Lane], float]) -> Any:
-    from prometheus_client.core import CounterMetricFamily
-
-    family = CounterMetricFamily(f"prefmill_{name}", said, labels=["lane"])
-    for lane in lanes:
-        family.add_metric([lane.spec.slug], value(lane))
-    return family
-
-
-def _gauge(
-    lanes: Iterable[Lane], name: str, said: str, value: Callable[[LaneServed, Lane], float]
-) -> Any:
-    from prometheus_client.core import GaugeMetricFamily
-
-    family = GaugeMetricFamily(f"prefmill_lane_{name}", f"Lane: {said}", labels=["lane"])
-    for lane in lanes:
-        family.add_metric([lane.spec.slug], float(value(lane.served(), lane)))
-    return family
-
-
-def _failures(lanes: Iterable[Lane]) -> Any:
-    from prometheus_client.core import CounterMetricFamily
-
-    labels = ["lane", "reason"]
-    family = CounterMetricFamily(
-        "prefmill_failures", "Cells that failed, by reason.", labels=labels
+def _registry() -> Any:
+    from prometheus_client import (
+        CollectorRegistry,
+        GCCollector,
+        PlatformCollector,
+        ProcessCollector,
     )
-    for lane in lanes:
-        for reason, count in lane.counts.failures.items():
-            family.add_metric([lane.spec.slug, reason], count)
-    return family
 
-
-def _latencies(lanes: Iterable[Lane]) -> Any:
-    from prometheus_client.core import HistogramMetricFamily
-
-    said = "From a call to its whole answer."
-    family = HistogramMetricFamily("prefmill_call_seconds", said, labels=["lane"])
-    for lane in lanes:
-        family.add_metric([lane.spec.slug], lane.counts.latencies(), lane.counts.seconds)
-    return family
-
-
-def _exported(lanes: Iterable[Lane]) -> Iterator[Any]:
-    """What engines export themselves, in their own words. Lanes may share a registry."""
-    registries = {id(found): found for lane in lanes if (found := lane.engine.metrics)}
-    for registry in registries.values():
-        yield from registry.collect()
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    return registry

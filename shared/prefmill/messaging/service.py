@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import sys
 from collections.abc import Callable
 from typing import Any, Final
@@ -10,11 +9,15 @@ from typing import Any, Final
 import uvloop
 from faststream import FastStream
 from faststream.nats import NatsBroker
+from faststream.security import BaseSecurity
 
 from prefmill.contracts.channels import LANES, WITHDRAWN
-from prefmill.messaging.connection import connection_options, wait_for_server
+from prefmill.contracts.work import LaneKind
+from prefmill.messaging.connection import connection_options, tls_context, wait_for_server
 from prefmill.messaging.errors import NatsUnavailable
 from prefmill.messaging.lane import CellWork
+from prefmill.messaging.lane_metrics import LaneMetrics
+from prefmill.messaging.logs import set_up_logging
 from prefmill.messaging.probes import Probes
 from prefmill.messaging.process import OwnProcess
 from prefmill.messaging.worker import Worker
@@ -23,36 +26,45 @@ from prefmill.settings.deployed import served
 from prefmill.settings.service import ServiceSettings, WorkerSettings
 
 _POLL_S: Final = 0.05
+_SERVICE: Final[dict[LaneKind, str]] = {"generate": "generator", "judge": "judge"}
 
 
-def nats_broker(settings: ServiceSettings, name: str, **more: Any) -> NatsBroker:
+def nats_broker(
+    settings: ServiceSettings, name: str, probes: Probes | None = None, **more: Any
+) -> NatsBroker:
     """FastStream's broker, set up to outlive a restart of the server. `more` goes to it."""
-    return NatsBroker(settings.nats_url.split(","), logger=None, **connection_options(name), **more)
+    options = connection_options(name, probes and probes.wait)
+    if settings.nats_ca is not None:
+        options["security"] = BaseSecurity(tls_context(settings.nats_ca), use_ssl=True)
+    return NatsBroker(settings.nats_url.split(","), logger=None, **options, **more)
 
 
 def worker_app(
-    work: CellWork, settings: WorkerSettings, process: OwnProcess | None = None
+    work: CellWork,
+    settings: WorkerSettings,
+    process: OwnProcess | None = None,
+    probes: Probes | None = None,
 ) -> FastStream:
     """A worker as a FastStream application: announcements in, life cycle around, probes beside."""
-    registry = _registry() if settings.probe_port is not None else None
-    broker = nats_broker(settings, f"prefmill-{work.kind}", middlewares=_middlewares(registry))
+    probes = probes or Probes(settings)
+    name = f"prefmill-{_SERVICE[work.kind]}"
+    broker = nats_broker(settings, name, probes, middlewares=_middlewares(probes.registry))
     worker = Worker(work, settings, broker, served(settings, work.kind), process)
     broker.subscriber(LANES.subject)(worker.lanes_opened)
     broker.subscriber(WITHDRAWN.subject)(worker.batches_withdrawn)
     app = FastStream(broker, logger=None, after_startup=[worker.start], on_shutdown=[worker.drain])
     if process is not None:
         process.stop = app.exit
-    if settings.probe_port is not None:
-        probes = Probes(worker, settings.probe_host, settings.probe_port, registry)
-        app.on_startup(probes.start)
-        app.after_shutdown(probes.stop)
+    if probes.registry is not None:
+        probes.registry.register(LaneMetrics(worker))
+
+    @app.after_startup
+    def started() -> None:
+        probes.unready = worker.unready
+
+    app.on_startup(probes.start)
+    app.after_shutdown(probes.stop)
     return app
-
-
-def _registry() -> Any:
-    from prometheus_client import CollectorRegistry
-
-    return CollectorRegistry()
 
 
 def _middlewares(registry: Any) -> tuple[Any, ...]:
@@ -66,21 +78,23 @@ def _middlewares(registry: Any) -> tuple[Any, ...]:
 def serve_worker(work: CellWork, settings: WorkerSettings) -> None:
     """Be a worker in a process of its own. Leaves by SystemExit 1, with one line, when NATS is
     not there; with exit code 1 when an engine that runs in processes of its own has died."""
+    try:
+        served(settings, work.kind)
+    except RecipeError as error:
+        sys.exit(f"error: {error}")
     process = OwnProcess()
-    serve(settings, lambda: worker_app(work, settings, process), process.leave)
+    serve(settings, lambda probes: worker_app(work, settings, process, probes), process.leave)
 
 
 def serve(
     settings: ServiceSettings,
-    build: Callable[[], FastStream],
+    build: Callable[[Probes], FastStream],
     leave: Callable[[], None] = lambda: None,
 ) -> None:
     """Run what `build` makes, inside a fresh loop, until SIGTERM or SIGINT. Leaves by SystemExit
     with one line when NATS is not there. `leave` is called when it has ended, in the loop."""
     settle_memory()
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    set_up_logging(settings.log_level, settings.log_format)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, build, leave))
@@ -97,8 +111,11 @@ def settle_memory() -> None:
 
 
 async def _serve(
-    settings: ServiceSettings, build: Callable[[], FastStream], leave: Callable[[], None]
+    settings: ServiceSettings, build: Callable[[Probes], FastStream], leave: Callable[[], None]
 ) -> None:
-    await wait_for_server(settings.nats_url, settings.nats_wait_s)
-    await build().run(sleep_time=_POLL_S)
+    probes = Probes(settings)
+    await probes.start()
+    await wait_for_server(settings.nats_url, settings.nats_wait_s, probes.wait)
+    await build(probes).run(sleep_time=_POLL_S)
+    await probes.stop()
     leave()

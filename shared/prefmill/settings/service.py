@@ -1,7 +1,7 @@
 """What every service can be told, and what every worker can."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,12 +17,18 @@ class ServiceSettings(BaseSettings):
     nats_url: str = Field(
         default="nats://127.0.0.1:4222", description="Of one server, or several with commas."
     )
+    nats_ca: Path | None = Field(
+        default=None, description="File of the authority that vouches for the server: TLS."
+    )
     nats_wait_s: float = Field(default=10.0, ge=0, description="How long to wait for it at start.")
     ack_wait_s: float = Field(
         default=60.0, gt=0, description="As the consumers have it; heartbeats come every third."
     )
     replicas: int = Field(default=1, ge=1, description="Of every stream; 3 on a cluster.")
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="One line, or one JSON object, an event."
+    )
     probe_port: int | None = Field(
         default=None, description="Serve /healthz, /readyz and /metrics there; not at all if none."
     )

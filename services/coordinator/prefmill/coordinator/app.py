@@ -20,6 +20,7 @@ from prefmill.ledger import planning
 from prefmill.ledger.database import Ledger, LedgerError, open_ledger
 from prefmill.ledger.notices import listen
 from prefmill.messaging.connection import jetstream_of
+from prefmill.messaging.probes import Probes
 from prefmill.messaging.service import nats_broker, serve
 from prefmill.messaging.topology import topology_of
 from prefmill.messaging.work import purge_work, results_drained
@@ -39,7 +40,7 @@ def main(settings: CoordinatorSettings | None = None) -> None:
             f"error: to listen on {settings.host} a bearer token is needed: set PREFMILL_TOKEN"
         )
     try:
-        serve(settings, lambda: build(settings))
+        serve(settings, lambda probes: build(settings, probes))
     except LedgerError as error:
         sys.exit(f"error: {error}")
 
@@ -51,9 +52,9 @@ class Server(uvicorn.Server):
         """Leave the signals alone."""
 
 
-def build(settings: CoordinatorSettings) -> FastStream:
+def build(settings: CoordinatorSettings, probes: Probes) -> FastStream:
     """The coordinator with its life cycle."""
-    broker = nats_broker(settings, "prefmill-coordinator")
+    broker = nats_broker(settings, "prefmill-coordinator", probes)
     app = FastStream(broker, logger=None)
     ledger = Ledger(settings.database_url)
     fleet = Fleet()
@@ -70,7 +71,9 @@ def build(settings: CoordinatorSettings) -> FastStream:
     @app.after_startup
     async def start() -> None:
         nc = connection_of(broker)
-        await open_ledger(ledger, settings.database_wait_s, migrate=settings.migrate)
+        await open_ledger(
+            ledger, settings.database_wait_s, migrate=settings.migrate, told=probes.wait
+        )
         streams = Streams(nc, ledger, topology_of(settings))
         await streams.bootstrap()
         if settings.reset_on_start:
@@ -91,6 +94,7 @@ def build(settings: CoordinatorSettings) -> FastStream:
             server.serve(),
         )
         tasks.extend(asyncio.create_task(each) for each in work)
+        probes.unready = conductor.unready
 
     @app.on_shutdown
     async def stop() -> None:
@@ -112,3 +116,7 @@ async def reset(ledger: Ledger, js: Any) -> None:
     async with ledger.begin() as connection:
         out = await planning.published_batches(connection)
         await planning.reopen(connection, [batch.id for batch in out])
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from prefmill.ledger.database import Ledger, LedgerError, open_ledger
 from prefmill.ledger.exports import claim_export
 from prefmill.messaging.connection import jetstream_of
+from prefmill.messaging.probes import Probes
 from prefmill.messaging.pull import PullLoop
 from prefmill.messaging.service import nats_broker, serve
 from prefmill.messaging.topology import DEAD_STREAM, RESULTS_STREAM, SINK, bootstrap, topology_of
@@ -22,19 +24,21 @@ from prefmill.sink.settings import SinkSettings
 
 log: Final = logging.getLogger("prefmill.sink")
 
+_FETCH_AGE_S: Final = 15.0
+
 
 def main(settings: SinkSettings | None = None) -> None:
     """Run until SIGTERM or SIGINT. Leaves by SystemExit with one line where it cannot begin."""
     settings = settings or SinkSettings()
     try:
-        serve(settings, lambda: build(settings))
+        serve(settings, lambda probes: build(settings, probes))
     except LedgerError as error:
         sys.exit(f"error: {error}")
 
 
-def build(settings: SinkSettings) -> FastStream:
+def build(settings: SinkSettings, probes: Probes) -> FastStream:
     """The sink with its life cycle."""
-    broker = nats_broker(settings, "prefmill-sink")
+    broker = nats_broker(settings, "prefmill-sink", probes)
     app = FastStream(broker, logger=None)
     ledger = Ledger(settings.database_url)
     handlers = Handlers(ledger)
@@ -45,7 +49,9 @@ def build(settings: SinkSettings) -> FastStream:
     @app.after_startup
     async def start() -> None:
         nc = connection_of(broker)
-        await open_ledger(ledger, settings.database_wait_s, migrate=settings.migrate)
+        await open_ledger(
+            ledger, settings.database_wait_s, migrate=settings.migrate, told=probes.wait
+        )
         await bootstrap(jetstream_of(nc), topology_of(settings))
 
         def pull(stream: str, handle: Any, linger: float) -> PullLoop:
@@ -64,6 +70,7 @@ def build(settings: SinkSettings) -> FastStream:
         loops.append(pull(DEAD_STREAM, handlers.died, 0.0))
         tasks.extend(asyncio.create_task(loop.run()) for loop in loops)
         tasks.append(asyncio.create_task(_export_on(settings, ledger, exporter)))
+        probes.unready = lambda: _unready(loops)
 
     @app.on_shutdown
     async def stop() -> None:
@@ -78,6 +85,12 @@ def build(settings: SinkSettings) -> FastStream:
     return app
 
 
+def _unready(loops: Sequence[PullLoop]) -> str:
+    """Why results are not taken, in one line; empty if they are."""
+    ill = [loop for loop in loops if not loop.healthy(_FETCH_AGE_S)]
+    return f"cannot fetch results: {ill[0].trouble or 'not yet'}" if ill else ""
+
+
 async def _export_on(settings: SinkSettings, ledger: Ledger, exporter: Exporter) -> None:
     """Make the exports that are asked for, one after another, for ever."""
     while True:
@@ -90,3 +103,7 @@ async def _export_on(settings: SinkSettings, ledger: Ledger, exporter: Exporter)
         except (DBAPIError, InterfaceError, OSError) as error:
             log.warning("exports wait for the ledger: %s", str(error).splitlines()[0])
         await asyncio.sleep(settings.export_tick_s)
+
+
+if __name__ == "__main__":
+    main()

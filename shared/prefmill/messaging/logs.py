@@ -1,0 +1,34 @@
+"""How a service logs: one line an event for a person, or one JSON object for a collector."""
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+FIELDS = ("run", "batch", "lane", "reason")
+"""What an event may be about: given as `extra={"run": …}`, a key of its own in JSON."""
+
+
+class JsonLines(logging.Formatter):
+    """`{"time", "level", "logger", "message"}`, the event's own fields, and a traceback if any."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        event: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        event |= {name: vars(record)[name] for name in FIELDS if name in vars(record)}
+        if record.exc_info:
+            event["exception"] = self.formatException(record.exc_info)
+        return json.dumps(event, ensure_ascii=False, default=str)
+
+
+def set_up_logging(level: str, form: Literal["text", "json"]) -> None:
+    """To stderr."""
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if form == "json":
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonLines())
