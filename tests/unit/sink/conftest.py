@@ -154,5 +154,5 @@ def making() -> Making:
 
 
 @pytest.fixture(scope="session")
-def pool() -> Callable[[str], Any]:
-    return lambda name: plugin("pools", name)
+def pool() -> Callable[..., Any]:
+    return lambda name, raters=(), **options: plugin("pools", name, raters, **options)

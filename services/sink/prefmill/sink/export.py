@@ -21,16 +21,15 @@ from prefmill.ledger.exports import Export
 from prefmill.ledger.finished import StoredRow, stored_rows
 from prefmill.ledger.runs import Run, Slot
 from prefmill.ledger.status import FailedCell
-from prefmill.plugins import registry
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.format import Format, FormatContext
 from prefmill.plugins.outputs import formats_of
-from prefmill.plugins.pool import Pool
+from prefmill.plugins.pool import Pool, needs_fit, pools_of
 from prefmill.sink.destinations.card import CardFacts
 from prefmill.sink.destinations.disk import DestinationError
 from prefmill.sink.destinations.files import FilesDestination, FilesOptions
 from prefmill.sink.domain.finishing import finished
-from prefmill.sink.domain.pooling import judge_ratings, score_row
+from prefmill.sink.domain.pooling import aspect_ratings, judge_ratings, score_row
 
 log: Final = logging.getLogger("prefmill.sink")
 
@@ -120,7 +119,8 @@ class Exporter:
         """Blocking, in a thread of its own; the ledger is read through `loop`."""
 
         wait_for = WaitFor(loop)
-        judges, aspects = _pools(job)
+        wanted = job.desired
+        judges, aspects = pools_of(job.pool, tuple(wanted.judges), wanted.aspects)
         folder = Path(job.export.directory or self._exports_dir / f"{job.run.name}-{job.export.id}")
         destination = FilesDestination(FilesOptions(files=folder))
         spec: dict[str, JsonValue] = {
@@ -128,11 +128,7 @@ class Exporter:
             "run": job.run.created_at.isoformat(),
         }
         with destination.open(_formats(job), job.output.shard_rows, spec) as writer:
-            judges.fit(
-                judge_ratings(row, aspects, job.desired.aspects, tuple(job.desired.judges))
-                for row in self._rows(job, 0, wait_for)
-                if needs_fit(judges)
-            )
+            self._fit(job, judges, aspects, wait_for)
             for row in self._rows(job, writer.next_position, wait_for):
                 writer.add(_scored(job, row, judges, aspects))
                 if row.position % 5000 == 0:
@@ -142,6 +138,16 @@ class Exporter:
             outcome = writer.finish(facts, _manifest(job, facts), failures)
             wait_for(lambda: self._update(job.export, directory=str(folder.absolute())))
             return outcome
+
+    def _fit(self, job: Job, judges: Pool, aspects: Pool, wait_for: WaitFor) -> None:
+        """Show all rows to the pools that want to see them, aspects first: judges build on them."""
+        names = job.desired.aspects, tuple(job.desired.judges)
+        if needs_fit(aspects):
+            rows = self._rows(job, 0, wait_for)
+            aspects.fit(given for row in rows for given in aspect_ratings(row, *names))
+        if needs_fit(judges):
+            rows = self._rows(job, 0, wait_for)
+            judges.fit(judge_ratings(row, aspects, *names) for row in rows)
 
     def _rows(self, job: Job, start: int, wait_for: WaitFor) -> Iterator[FinishedRow]:
         for page in _pages(job.positions[start:]):
@@ -165,17 +171,6 @@ class Exporter:
 def _pages(positions: range) -> Iterator[range]:
     for start in range(0, len(positions), PAGE):
         yield positions[start : start + PAGE]
-
-
-def needs_fit(pool: Pool) -> bool:
-    """Whether a pool looks at all rows before it scores one."""
-    return getattr(pool, "fits", False)
-
-
-def _pools(job: Job) -> tuple[Pool, Pool]:
-    judges, judges_options = registry.named_options("pools", job.pool.judges, "pool.judges")
-    aspects, aspects_options = registry.named_options("pools", job.pool.aspects, "pool.aspects")
-    return judges(judges_options), aspects(aspects_options)
 
 
 def _formats(job: Job) -> list[Format]:

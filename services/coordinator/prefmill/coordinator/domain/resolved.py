@@ -17,6 +17,7 @@ from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.format import FormatContext
 from prefmill.plugins.lanes import engine_of, lane_of
 from prefmill.plugins.outputs import formats_of
+from prefmill.plugins.pool import pools_of
 from prefmill.plugins.rubric import Rubric
 from prefmill.plugins.sampler import Sampler
 from prefmill.plugins.source import Source
@@ -208,6 +209,7 @@ def _check_outputs(recipe: Recipe, aspects: tuple[str, ...]) -> None:
         pairing = recipe.output.pairing
         context = FormatContext(tuple(recipe.judges), aspects, pairing, recipe.seed)
         attempt(lambda: formats_of(recipe.output, context))
+        attempt(lambda: pools_of(recipe.pool, tuple(recipe.judges), aspects))
     if problems:
         raise RecipeError(*problems)
 

@@ -1,7 +1,8 @@
 """Verdicts become scores: the aspects within each judge first, then the judges.
 
 A rating counts if its status is `rated` and the text exists; `not-applicable` and what could not be
-read are left out. Several samples of one judge on one aspect are one measurement: their mean.
+read are left out. Several samples of one judge on one aspect are one measurement: their mean; so
+are its verdicts on single texts or on pairs. A pool of comparisons takes every verdict as it is.
 """
 
 import math
@@ -16,7 +17,7 @@ from prefmill.contracts.reasons import (
 )
 from prefmill.contracts.rows import FinishedRow, Generation, Verdict
 from prefmill.plugins.format import ScoredRow
-from prefmill.plugins.pool import Pool
+from prefmill.plugins.pool import Pool, is_separate
 from prefmill.sink.pools.columns import by_column
 from prefmill.sink.pools.mean import mean
 
@@ -51,6 +52,13 @@ def judge_ratings(
     return [aspects_pool.score(judge) for judge in _measured(row, aspects, judges)[0]]
 
 
+def aspect_ratings(
+    row: FinishedRow, aspects: Sequence[str], judges: Sequence[str]
+) -> list[list[Ratings]]:
+    """For each judge, aspects × generations: what an aspects' pool is fitted on."""
+    return _measured(row, aspects, judges)[0]
+
+
 def is_usable(verdict: Verdict) -> bool:
     """Whether the verdict says anything: at least one text rated, or not applicable."""
     for reading in verdict.readings:  # noqa: SIM110 - half the time of `any`, once a verdict
@@ -69,14 +77,17 @@ def _pooled(
 ) -> ScoredRow:
     ratings, usable = _measured(row, aspects, judges)
     none = (None,) * len(row.generations)
+    if is_separate(judges_pool):
+        given = {aspect: _separate(row, (aspect,), judges) for aspect in aspects}
+        over_judges = _separate(row, aspects, judges)
+    else:
+        given = {a: [judge[index] for judge in ratings] for index, a in enumerate(aspects)}
+        over_judges = [aspects_pool.score(judge) for judge in ratings]
     by_aspect = {
-        aspect: judges_pool.score([judge[index] for judge in ratings])
-        if usable[aspect] >= quorum
-        else none
-        for index, aspect in enumerate(aspects)
+        aspect: judges_pool.score(given[aspect]) if usable[aspect] >= quorum else none
+        for aspect in aspects
     }
     whole = min(usable.values()) >= quorum
-    over_judges = [aspects_pool.score(judge) for judge in ratings]
     scores = judges_pool.score(over_judges) if whole else none
     dropped = _too_few(row) or (None if whole else TOO_FEW_VERDICTS)
     return ScoredRow(row, scores, by_aspect, dropped)
@@ -96,20 +107,31 @@ def _too_few(row: FinishedRow) -> str | None:
 def _measured(
     row: FinishedRow, aspects: Sequence[str], judges: Sequence[str]
 ) -> tuple[list[list[Ratings]], dict[str, int]]:
-    """Judges × aspects × generations, and the usable verdicts of each aspect."""
+    """Judges × aspects × generations, and how many judges gave a usable verdict on each aspect."""
     samples: dict[tuple[str, str], list[Ratings]] = {}
-    usable = dict.fromkeys(aspects, 0)
+    heard: dict[str, set[str]] = {aspect: set() for aspect in aspects}
     for verdict in row.verdicts:
-        if verdict.aspect in usable and verdict.judge in judges:
+        if verdict.aspect in heard and verdict.judge in judges:
             ratings = _ratings(row.generations, verdict)
             samples.setdefault((verdict.judge, verdict.aspect), []).append(ratings)
-            usable[verdict.aspect] += is_usable(verdict)
+            if is_usable(verdict):
+                heard[verdict.aspect].add(verdict.judge)
     none = (None,) * len(row.generations)
     ratings = [
         [_over_samples(samples.get((judge, aspect)), none) for aspect in aspects]
         for judge in judges
     ]
-    return ratings, usable
+    return ratings, {aspect: len(usable) for aspect, usable in heard.items()}
+
+
+def _separate(row: FinishedRow, aspects: Sequence[str], judges: Sequence[str]) -> list[Ratings]:
+    """Each verdict as a rater; one without a rating where there is none, for its width."""
+    found = [
+        _ratings(row.generations, verdict)
+        for verdict in row.verdicts
+        if verdict.aspect in aspects and verdict.judge in judges
+    ]
+    return found or [(None,) * len(row.generations)]
 
 
 def _over_samples(samples: list[Ratings] | None, none: Ratings) -> Ratings:

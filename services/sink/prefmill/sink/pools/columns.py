@@ -1,6 +1,7 @@
-"""What `mean`, `median` and `majority` share: they look at one generation at a time."""
+"""What pools share that look at one generation at a time."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
 
 from prefmill.contracts.base import Strict
 
@@ -15,10 +16,11 @@ class NoOptions(Strict):
 class ColumnPool:
     """A pool that learns nothing and scores each generation from its own ratings alone."""
 
-    Options = NoOptions
+    Options: ClassVar[type[Strict]] = NoOptions
 
-    def __init__(self, options: NoOptions) -> None:
+    def __init__(self, options: Strict, raters: Sequence[str] = ()) -> None:
         self.options = options
+        self.raters = tuple(raters)
 
     def fit(self, rows: Iterable[Matrix]) -> None:
         """Nothing to learn: `rows` is left unread."""
