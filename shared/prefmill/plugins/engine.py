@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol
 
 from pydantic import Field, JsonValue
 
 from prefmill.contracts.base import Strict
 from prefmill.contracts.chat import Message, Params, Usage
-
-if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
 
 
 class EngineOptions(Strict):
@@ -99,25 +96,6 @@ class Engine(Protocol):
 
     async def stop(self) -> None:
         """Close what `start` opened."""
-        ...
-
-
-@runtime_checkable
-class Paced(Protocol):
-    """An engine that knows how many requests keep it busy; others get the lane's own number."""
-
-    def wanted(self, running: int) -> int | None:
-        """How many calls it wants in flight in all just now, `running` of them being so already;
-        None: the lane's own number."""
-        ...
-
-
-@runtime_checkable
-class Measured(Protocol):
-    """An engine with metrics of its own, to be shown beside the worker's."""
-
-    def registry(self) -> "CollectorRegistry":
-        """Where they are registered; also before `start`."""
         ...
 
 

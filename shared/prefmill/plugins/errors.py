@@ -75,8 +75,3 @@ class Unusable(EngineError):
 class EngineDied(Unusable):
     """An engine that runs in processes of its own has ended. The worker gives its batches back
     and ends with exit code 1, for another to be started in its place."""
-
-
-class EngineDied(Unusable):
-    """The engine within this process is gone and cannot be started again in it: the worker is to
-    give its batches back and to exit non-zero."""
