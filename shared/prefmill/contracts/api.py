@@ -104,6 +104,9 @@ class ExportStatus(Frozen):
     directory: str = Field(default="", description="Folder it is written to.")
     rows: int = Field(default=0, description="Prompts written so far.")
     outcome: dict[str, FormatOutcome] = Field(default={}, description="By format config.")
+    summary: dict[str, JsonValue] = Field(
+        default={}, description="Models, judges, agreement and bias, as in `run.json`."
+    )
     error: str = Field(default="", description="Why it failed.")
 
 

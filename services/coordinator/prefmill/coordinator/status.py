@@ -79,6 +79,7 @@ def export_status(export: Export) -> ExportStatus:
         directory=export.directory,
         rows=export.rows,
         outcome={name: FormatOutcome.model_validate(value) for name, value in outcome.items()},
+        summary=export.spec.get("summary", {}),
         error=export.error,
     )
 

@@ -136,7 +136,9 @@ class Exporter:
             facts = _facts(job)
             failures = self._failures(job, wait_for)
             outcome = writer.finish(facts, _manifest(job, facts), failures)
-            wait_for(lambda: self._update(job.export, directory=str(folder.absolute())))
+            spec_now = {**job.export.spec, "summary": writer.figures}
+            where = str(folder.absolute())
+            wait_for(lambda: self._update(job.export, directory=where, spec=spec_now))
             return outcome
 
     def _fit(self, job: Job, judges: Pool, aspects: Pool, wait_for: WaitFor) -> None:

@@ -2,12 +2,15 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prefmill.contracts.api import FormatOutcome
 from prefmill.contracts.recipe import Pairing
-from prefmill.sink.domain.summary import Summary, Sums, correlation
+from prefmill.sink.destinations.measured import measured
+from prefmill.sink.destinations.table import ratio, table, whole
+from prefmill.sink.domain.figures import Figures
+from prefmill.sink.domain.summary import Sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class CardFacts:
 
 
 def card_of(
-    facts: CardFacts, opens: str, outcome: Mapping[str, FormatOutcome], summary: Summary
+    facts: CardFacts, opens: str, outcome: Mapping[str, FormatOutcome], figures: Figures
 ) -> str:
     """The README.md. `opens` is the config that opens where none is named. A config without a
     record is counted, but not listed for loading: `datasets` opens no empty split."""
@@ -38,8 +41,9 @@ def card_of(
         _front(facts, opens, [name for name, sums in outcome.items() if sums.records]),
         f"# {facts.name}\n\nPreference data made with prefmill {facts.version}.",
         _outcomes(outcome),
-        _models(facts, summary["models"]),
-        _judges(facts, summary),
+        _models(facts, figures["models"]),
+        _judges(facts, figures["judges"]),
+        measured(figures),
         f"## How pairs were made\n\n{_pairing(facts)}",
         f"## Cost\n\n{_cost(facts.cost_usd)}",
         _again(facts, opens),
@@ -67,7 +71,7 @@ def _outcomes(outcome: Mapping[str, FormatOutcome]) -> str:
         for name, sums in outcome.items()
     ]
     head = ("config", "prompts in", "out", "ties", "dropped", "records")
-    return "## What came out\n\nFor each config, prompts in = out + ties + dropped.\n\n" + _table(
+    return "## What came out\n\nFor each config, prompts in = out + ties + dropped.\n\n" + table(
         head, rows
     )
 
@@ -80,43 +84,31 @@ def _reasons(dropped: Mapping[str, int]) -> str:
 def _models(facts: CardFacts, sums: Mapping[str, Sums]) -> str:
     rows = [_model(facts, alias, counts) for alias, counts in sorted(sums.items())]
     head = ("model", "model id", "generations", "failed", "mean score")
-    return f"## Models\n\n{_table(head, rows)}" if rows else ""
+    return f"## Models\n\n{table(head, rows)}" if rows else ""
 
 
 def _model(facts: CardFacts, alias: str, sums: Sums) -> tuple[str, ...]:
-    score = _ratio(sums.get("score"), sums.get("scored"))
-    whole = (_whole(sums, "generations"), _whole(sums, "failed"))
-    return (alias, facts.models.get(alias, ""), *whole, score)
+    score = ratio(sums.get("score"), sums.get("scored"))
+    counts = (whole(sums, "generations"), whole(sums, "failed"))
+    return (alias, facts.models.get(alias, ""), *counts, score)
 
 
-def _judges(facts: CardFacts, summary: Summary) -> str:
+def _judges(facts: CardFacts, judges: Mapping[str, Figures]) -> str:
     if not facts.judges:
         return ""
-    rows = [_judge(alias, model, summary) for alias, model in facts.judges.items()]
+    rows = [_judge(alias, model, judges.get(alias, {})) for alias, model in facts.judges.items()]
     head = ("judge", "model id", "verdicts", "lost", "rated", "not applicable", "unreadable")
-    text = (
+    return (
         f"## Judges\n\nRubric `{facts.rubric}` ({', '.join(facts.aspects)}); a prompt needs "
         f"{facts.quorum} usable verdict(s) for each aspect. Pooled over aspects by "
         f"`{facts.aspects_pool}`, then over judges by `{facts.judges_pool}`. Lost and unreadable "
-        f"ones are left out.\n\n{_table(head, rows)}"
+        f"ones are left out.\n\n{table(head, rows)}"
     )
-    return text + _agreement(summary["agreement"])
 
 
-def _judge(alias: str, model: str, summary: Summary) -> tuple[str, ...]:
-    counts = summary["judges"].get(alias, {})
+def _judge(alias: str, model: str, counts: Figures) -> tuple[str, ...]:
     kinds = ("verdicts", "lost", "rated", "not-applicable", "unreadable")
-    return (alias, model, *(_whole(counts, kind) for kind in kinds))
-
-
-def _agreement(agreement: Mapping[str, Sums]) -> str:
-    rows = [
-        (pair, _whole(sums, "n"), _ratio(sums["equal"], sums["n"]), _number(correlation(sums)))
-        for pair, sums in sorted(agreement.items())
-        if sums
-    ]
-    head = ("judges", "texts both rated", "same rating", "Pearson's r")
-    return f"\n\n{_table(head, rows)}" if rows else ""
+    return (alias, model, *(whole(counts, kind) for kind in kinds))
 
 
 def _pairing(facts: CardFacts) -> str:
@@ -152,24 +144,3 @@ def _again(facts: CardFacts, opens: str) -> str:
         f"{fence}yaml\n{facts.recipe.rstrip()}\n{fence}\n\n"
         + (f'```python\ndatasets.load_dataset("DIRECTORY", "{opens}")\n```\n' if opens else "")
     )
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
-
-
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
-
-
-def _whole(sums: Mapping[str, float], key: str) -> str:
-    return str(int(sums.get(key, 0)))
-
-
-def _ratio(part: float | None, whole: float | None) -> str:
-    return _number((part or 0) / whole if whole else None)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"

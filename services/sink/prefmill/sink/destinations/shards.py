@@ -21,6 +21,7 @@ from prefmill.sink.destinations.disk import write_json, write_lines
 from prefmill.sink.destinations.folder import PAGES, DatasetFolder, files_of, shard_name
 from prefmill.sink.destinations.parquet import ParquetShard
 from prefmill.sink.domain import summary
+from prefmill.sink.domain.figures import Figures, figures_of
 from prefmill.sink.domain.outcome import NOTHING, Tally, added
 
 
@@ -52,6 +53,11 @@ class ShardWriter:
     def next_position(self) -> int:
         """Rows before it are written already; `add` wants those from it on, in order."""
         return max(self._shard * self.shard_rows, self._position + 1)
+
+    @property
+    def figures(self) -> Figures:
+        """Agreement, bias and counts of all whole shards."""
+        return figures_of(self._summary)
 
     def add(self, row: ScoredRow) -> None:
         """Write one row; a shard is closed when a row beyond it comes."""
@@ -95,10 +101,11 @@ class ShardWriter:
         if self._prompts:
             self.close_shard()
         staged = self._folder.staged
-        card = card_of(facts, opening(self.formats, self._outcome), self._outcome, self._summary)
+        opens = opening(self.formats, self._outcome)
+        card = card_of(facts, opens, self._outcome, self.figures)
         write_lines(staged / "README.md", [card.rstrip()])
         outcome = {name: sums.model_dump() for name, sums in self._outcome.items()}
-        write_json(staged / "run.json", {**manifest, "outcome": outcome, "summary": self._summary})
+        write_json(staged / "run.json", {**manifest, "outcome": outcome, "summary": self.figures})
         lines = (json.dumps(dict(failure), ensure_ascii=False) for failure in failures)
         write_lines(staged / "failures.jsonl", lines)
         pages = {name: value for form in self.formats for name, value in pages_of(form).items()}

@@ -49,14 +49,14 @@ def judge_ratings(
     row: FinishedRow, aspects_pool: Pool, aspects: Sequence[str], judges: Sequence[str]
 ) -> list[Ratings]:
     """Judges × generations, each judge's aspects pooled: what a judges' pool is fitted on."""
-    return [aspects_pool.score(judge) for judge in _measured(row, aspects, judges)[0]]
+    return [aspects_pool.score(judge) for judge in measured(row, aspects, judges)[0]]
 
 
 def aspect_ratings(
     row: FinishedRow, aspects: Sequence[str], judges: Sequence[str]
 ) -> list[list[Ratings]]:
     """For each judge, aspects × generations: what an aspects' pool is fitted on."""
-    return _measured(row, aspects, judges)[0]
+    return measured(row, aspects, judges)[0]
 
 
 def is_usable(verdict: Verdict) -> bool:
@@ -75,7 +75,7 @@ def _pooled(
     aspects: Sequence[str],
     judges: Sequence[str],
 ) -> ScoredRow:
-    ratings, usable = _measured(row, aspects, judges)
+    ratings, usable = measured(row, aspects, judges)
     none = (None,) * len(row.generations)
     if is_separate(judges_pool):
         given = {aspect: _separate(row, (aspect,), judges) for aspect in aspects}
@@ -104,7 +104,7 @@ def _too_few(row: FinishedRow) -> str | None:
     return TOO_FEW_GENERATIONS if len(usable) < 2 else None
 
 
-def _measured(
+def measured(
     row: FinishedRow, aspects: Sequence[str], judges: Sequence[str]
 ) -> tuple[list[list[Ratings]], dict[str, int]]:
     """Judges × aspects × generations, and how many judges gave a usable verdict on each aspect."""

@@ -1,29 +1,28 @@
 """What the card says of models and judges: sums over finished rows that can be added up.
 
-Rows that could not be loaded or are not finished are left out. Agreement is between the ratings
-that two judges gave the same text on the same aspect.
+Rows that could not be loaded or are not finished are left out.
 """
 
-import math
 from collections import defaultdict
-from itertools import combinations
 from typing import Final
 
-from prefmill.contracts.reasons import MISSING_GENERATION, NOT_APPLICABLE, RATED
+from prefmill.contracts.reasons import MISSING_GENERATION, NOT_APPLICABLE, NOT_SHOWN, RATED
 from prefmill.contracts.rows import FinishedRow, Verdict
 from prefmill.plugins.format import ScoredRow
-from prefmill.sink.domain.pooling import is_usable
+from prefmill.sink.domain import agreement, bias
+from prefmill.sink.domain.pooling import is_usable, measured
 
-KINDS: Final = frozenset({RATED, NOT_APPLICABLE, MISSING_GENERATION})
+KINDS: Final = frozenset({RATED, NOT_APPLICABLE, MISSING_GENERATION, NOT_SHOWN})
 
 Sums = dict[str, float]
 Summary = dict[str, dict[str, Sums]]
-"""`models`, `judges` and `agreement` (`first & second`) → name → sums."""
+"""Part → name → sums: `models`, `judges`, and what agreement and bias are computed from."""
 
 
 def empty() -> Summary:
     """A summary of nothing."""
-    return {part: defaultdict(_sums) for part in ("models", "judges", "agreement")}
+    parts = ("models", "judges", *agreement.PARTS, *bias.PARTS)
+    return {part: defaultdict(_sums) for part in parts}
 
 
 def count(summary: Summary, scored: ScoredRow) -> None:
@@ -40,8 +39,9 @@ def count(summary: Summary, scored: ScoredRow) -> None:
             sums["score"] += score
     for verdict in row.verdicts:
         _count_verdict(summary["judges"][verdict.judge], verdict)
-    if len(row.verdicts) > 1:
-        _count_agreement(summary["agreement"], row)
+    if row.verdicts:
+        _count_ratings(summary, row)
+        bias.count(summary, row)
 
 
 def add(summary: Summary, other: Summary) -> None:
@@ -52,15 +52,17 @@ def add(summary: Summary, other: Summary) -> None:
                 summary[part][name][key] += value
 
 
-def correlation(sums: Sums) -> float | None:
-    """Pearson's r of two judges; None where one of them always gave the same rating."""
-    n, x, y = sums["n"], sums["x"], sums["y"]
-    spread = (n * sums["xx"] - x * x) * (n * sums["yy"] - y * y)
-    return (n * sums["xy"] - x * y) / math.sqrt(spread) if spread > 0 else None
-
-
 def _sums() -> Sums:
     return defaultdict(int)
+
+
+def _count_ratings(summary: Summary, row: FinishedRow) -> None:
+    judges = tuple(dict.fromkeys(verdict.judge for verdict in row.verdicts))
+    aspects = tuple(dict.fromkeys(verdict.aspect for verdict in row.verdicts))
+    ratings = measured(row, aspects, judges)[0]
+    for index, aspect in enumerate(aspects):
+        by_judge = {name: ratings[place][index] for place, name in enumerate(judges)}
+        agreement.count(summary, aspect, by_judge)
 
 
 def _count_verdict(sums: Sums, verdict: Verdict) -> None:
@@ -68,21 +70,3 @@ def _count_verdict(sums: Sums, verdict: Verdict) -> None:
     sums["lost"] += not is_usable(verdict)
     for reading in verdict.readings:
         sums[reading.status if reading.status in KINDS else "unreadable"] += 1
-
-
-def _count_agreement(agreement: dict[str, Sums], row: FinishedRow) -> None:
-    for one, other in combinations(row.verdicts, 2):
-        same = one.aspect == other.aspect and one.sample == other.sample
-        if same and one.judge != other.judge:
-            first, second = sorted((one, other), key=lambda verdict: verdict.judge)
-            _compare(agreement[f"{first.judge} & {second.judge}"], first, second)
-
-
-def _compare(sums: Sums, first: Verdict, second: Verdict) -> None:
-    for one, other in zip(first.readings, second.readings, strict=False):
-        x, y = one.rating, other.rating
-        if x is None or y is None:
-            continue
-        products = {"n": 1, "equal": x == y, "x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}
-        for key, value in products.items():
-            sums[key] += value
