@@ -5,7 +5,6 @@ planner finds the rows to look at again; it deletes them in the transaction that
 follows. A batch of slot 0 is no work: rows just loaded, or to be looked at anew.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -63,29 +62,36 @@ class RowState:
 
 _FIELDS: Final = "id, slot_id, lane, rows, died, epoch, sequence"
 _CLOSED_BATCHES = sa.text(f"""
-    SELECT {_FIELDS} FROM batch
-    WHERE run_id = :run AND state = {CLOSED} AND (slot_id > 0) = :work ORDER BY id LIMIT :limit
+    (SELECT {_FIELDS} FROM batch
+     WHERE run_id = :run AND state = {CLOSED} AND slot_id > 0 ORDER BY id LIMIT :work)
+    UNION ALL
+    (SELECT {_FIELDS} FROM batch
+     WHERE run_id = :run AND state = {CLOSED} AND slot_id = 0 ORDER BY id LIMIT :loaded)
 """)
 _PLANNED_BATCHES = sa.text(f"""
-    SELECT {_FIELDS} FROM batch
-    WHERE run_id = :run AND state = {PLANNED} AND lane = :lane ORDER BY id LIMIT :limit
+    SELECT b.* FROM unnest(:lanes ::text[]) WITH ORDINALITY AS l(lane, number)
+    CROSS JOIN LATERAL (
+      SELECT {_FIELDS} FROM batch
+      WHERE run_id = :run AND state = {PLANNED} AND batch.lane = l.lane ORDER BY id LIMIT :limit
+    ) AS b ORDER BY l.number, b.id
 """)
 _BATCH = sa.select(*(BATCH.c[name] for name in StoredBatch.__dataclass_fields__))
 
 
 async def closed_batches(
-    connection: AsyncConnection, run_id: int, *, work: bool, limit: int
+    connection: AsyncConnection, run_id: int, *, work: int, loaded: int
 ) -> list[StoredBatch]:
-    """Closed batches not yet looked at: of work, or (work=False) of rows just loaded."""
-    values = {"run": run_id, "work": work, "limit": limit}
+    """Closed batches not yet looked at, oldest first: so many of work, then so many of rows
+    just loaded."""
+    values = {"run": run_id, "work": work, "loaded": loaded}
     return [StoredBatch(*row) for row in await connection.execute(_CLOSED_BATCHES, values)]
 
 
 async def planned_batches(
-    connection: AsyncConnection, run_id: int, lane: str, limit: int
+    connection: AsyncConnection, run_id: int, lanes: Sequence[str], limit: int
 ) -> list[StoredBatch]:
-    """Batches of a lane not yet published, oldest first."""
-    values = {"run": run_id, "lane": lane, "limit": limit}
+    """Batches not yet published, so many of each lane, by lane in the order given, oldest first."""
+    values = {"run": run_id, "lanes": list(lanes), "limit": limit}
     return [StoredBatch(*row) for row in await connection.execute(_PLANNED_BATCHES, values)]
 
 
@@ -108,12 +114,15 @@ async def row_states(
         position: RowState(position, content, tuple(models), given)
         for position, content, models, given in await connection.execute(_PROMPTS, where)
     }
-    for position, slot, sample, sha in await connection.execute(_ANSWERS, where):
-        if position in rows:
-            rows[position].answers[slot, sample] = sha
-    for position, *key, kind, made, counted in await connection.execute(_CLOSED, where):
-        if position in rows:
-            _note(rows[position], CellKey(*key), kind, made, counted)
+    found = await connection.execute(_CLOSED, where)
+    for position, slot, aspect, sample, value, kind, made, counted in found:
+        row = rows.get(position)
+        if row is None:
+            continue
+        if kind == "answer":
+            row.answers[slot, sample] = value
+        else:
+            _note(row, CellKey(slot, aspect, sample, value), kind, made, counted)
     return [rows[position] for position in sorted(rows)]
 
 
@@ -130,11 +139,10 @@ _PROMPTS = sa.text("""
     SELECT position, content, models, given FROM prompt
     WHERE run_id = :run AND position = ANY(:rows) AND failure IS NULL
 """)
-_ANSWERS = sa.text("""
-    SELECT position, slot_id, sample, text_sha FROM answer
-    WHERE run_id = :run AND position = ANY(:rows)
-""")
 _CLOSED = sa.text("""
+    SELECT position, slot_id, '', sample, text_sha, 'answer', 0, 0 FROM answer
+    WHERE run_id = :run AND position = ANY(:rows)
+    UNION ALL
     SELECT position, slot_id, aspect, sample, target, 'verdict', 0, 0 FROM verdict
     WHERE run_id = :run AND position = ANY(:rows)
     UNION ALL
@@ -145,23 +153,6 @@ _CLOSED = sa.text("""
            max(attempt) + 1, count(*) FILTER (WHERE NOT forgiven) FROM attempt
     WHERE run_id = :run AND position = ANY(:rows) GROUP BY 1, 2, 3, 4, 5
 """)
-
-
-async def texts(
-    connection: AsyncConnection, run_id: int, positions: Sequence[int]
-) -> dict[int, dict[tuple[int, int], str]]:
-    """Answers of these rows: position → (slot, sample) → text."""
-    found = await connection.execute(
-        sa.text(
-            "SELECT position, slot_id, sample, text FROM answer "
-            "WHERE run_id = :run AND position = ANY(:rows)"
-        ),
-        {"run": run_id, "rows": list(positions)},
-    )
-    rows: defaultdict[int, dict[tuple[int, int], str]] = defaultdict(dict)
-    for position, slot, sample, text in found:
-        rows[position][slot, sample] = text
-    return rows
 
 
 _ADD = sa.text(f"""
@@ -193,11 +184,21 @@ async def keep_rows(connection: AsyncConnection, batch: int, rows: list[int]) ->
     await connection.execute(BATCH.update().where(BATCH.c.id == batch).values(rows=rows))
 
 
+_DELETE = sa.text("DELETE FROM batch WHERE id = ANY(:ids)")
+
+
 async def delete_batches(connection: AsyncConnection, batches: Iterable[int]) -> None:
     """Forget batches whose rows have been looked at."""
     ids = sorted(batches)
     if ids:
-        await connection.execute(sa.text("DELETE FROM batch WHERE id = ANY(:ids)"), {"ids": ids})
+        await connection.execute(_DELETE, {"ids": ids})
+
+
+_RECORD = sa.text("""
+    UPDATE batch SET state = 1, epoch = :epoch, sequence = p.sequence
+    FROM unnest(:ids ::bigint[], :sequences ::bigint[]) AS p(id, sequence)
+    WHERE batch.id = p.id AND batch.state = 0
+""")
 
 
 async def record_published(
@@ -205,11 +206,7 @@ async def record_published(
 ) -> None:
     """Record the stream sequences of published batches: (batch, sequence)."""
     await connection.execute(
-        sa.text("""
-            UPDATE batch SET state = 1, epoch = :epoch, sequence = p.sequence
-            FROM unnest(:ids ::bigint[], :sequences ::bigint[]) AS p(id, sequence)
-            WHERE batch.id = p.id AND batch.state = 0
-        """),
+        _RECORD,
         {
             "epoch": epoch,
             "ids": [batch for batch, _ in published],
@@ -220,6 +217,8 @@ async def record_published(
 
 async def close_planned(connection: AsyncConnection, batches: Sequence[int]) -> None:
     """Close planned batches whose cells have all been answered meanwhile."""
+    if not batches:
+        return
     await connection.execute(
         sa.text("UPDATE batch SET state = 2 WHERE id = ANY(:ids) AND state = 0"),
         {"ids": sorted(batches)},
@@ -272,14 +271,15 @@ async def reflag_failed(connection: AsyncConnection, run_id: int) -> None:
     )
 
 
+_ROWS_BY_LANE = sa.text("""
+    SELECT run_id, lane, state, sum(cardinality(rows)) FROM batch
+    WHERE state < 2 GROUP BY 1, 2, 3
+""")
+
+
 async def rows_by_lane(connection: AsyncConnection) -> dict[tuple[int, str, int], int]:
     """(run, lane, state) → rows in planned and published batches of all runs."""
-    found = await connection.execute(
-        sa.text("""
-            SELECT run_id, lane, state, sum(cardinality(rows)) FROM batch
-            WHERE state < 2 GROUP BY 1, 2, 3
-        """)
-    )
+    found = await connection.execute(_ROWS_BY_LANE)
     return {(run, lane, state): int(rows) for run, lane, state, rows in found}
 
 

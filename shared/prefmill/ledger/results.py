@@ -9,7 +9,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import sqlalchemy as sa
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -49,13 +48,13 @@ async def store_replies(connection: AsyncConnection, replies: Sequence[Reply]) -
             generated.extend((key, cell) for cell in reply.cells)
         elif isinstance(reply, BatchJudged):
             judged.extend((key, cell) for cell in reply.cells)
-    await _store_generated(connection, sorted(generated, key=_order), counts)
-    await _store_judged(connection, sorted(judged, key=_order), counts)
+    await _store_generated(connection, sorted(generated, key=_answer_order), counts)
+    await _store_judged(connection, sorted(judged, key=_verdict_order), counts)
     await store_tally(connection, counts)
     await _pause_lanes(connection, replies)
     await close_batches(connection, [reply.batch for reply in replies if reply.final])
-    for run_id in sorted({reply.run for reply in replies}):
-        await connection.execute(sa.select(sa.func.pg_notify(NOTICE, str(run_id))))
+    touched = [str(run_id) for run_id in sorted({reply.run for reply in replies})]
+    await connection.execute(statements.NOTIFY, {"channel": NOTICE, "runs": touched})
 
 
 async def close_batches(connection: AsyncConnection, batches: Iterable[str]) -> None:
@@ -65,9 +64,14 @@ async def close_batches(connection: AsyncConnection, batches: Iterable[str]) -> 
         await connection.execute(statements.CLOSE, {"ids": ids})
 
 
-def _order(numbered: Numbered) -> tuple[Any, ...]:
+def _answer_order(numbered: Numbered) -> tuple[Any, ...]:
     (run, slot), cell = numbered
-    return (run, cell.row, slot, getattr(cell, "aspect", ""), cell.sample)
+    return (run, cell.row, slot, cell.sample)
+
+
+def _verdict_order(numbered: Numbered) -> tuple[Any, ...]:
+    (run, slot), cell = numbered
+    return (run, cell.row, slot, cell.aspect, cell.sample)
 
 
 class Counts:
@@ -87,9 +91,24 @@ class Counts:
             self.add((run, slot), **counts)
 
 
-def columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
-    """Rows turned into one list a column, as `unnest` takes them."""
-    return {name: [row[index] for row in rows] for index, name in enumerate(names)}
+Columns = dict[str, list[Any] | str]
+"""By parameter: a list of texts, or an array literal."""
+
+
+def columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Columns:
+    """Rows, at least one, turned into one array a column, as the statements take them."""
+    return {
+        name: _array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)
+    }
+
+
+def _array(column: tuple[Any, ...]) -> list[Any] | str:
+    """Numbers and bytes as an array literal, texts as a list."""
+    if isinstance(column[0], int):
+        return "{" + ",".join(map(str, column)) + "}"
+    if isinstance(column[0], bytes):
+        return "{" + ",".join([r"\\x" + value.hex() for value in column]) + "}"
+    return list(column)
 
 
 _CALL: tuple[str, ...] = ("model", "input_tokens", "output_tokens", "latency", "attempt")
@@ -116,7 +135,7 @@ async def _store_generated(
     await _store_attempts(connection, [n for n in cells if n[1].failure], counts)
 
 
-def _answer_columns(answers: Sequence[tuple[Key, GeneratedCell]]) -> dict[str, list[Any]]:
+def _answer_columns(answers: Sequence[tuple[Key, GeneratedCell]]) -> Columns:
     names = ("run", "slot", "position", "sample", "digest", "text_sha", "text", "finish_reason")
     return columns(
         (*names, *_CALL),
@@ -154,7 +173,7 @@ def _cell_key(key: Key, cell: Completed) -> tuple[Any, ...]:
     return (*key, cell.row, aspect, cell.sample, bytes.fromhex(target))
 
 
-def _verdict_columns(verdicts: Sequence[tuple[Key, JudgedCell]]) -> dict[str, list[Any]]:
+def _verdict_columns(verdicts: Sequence[tuple[Key, JudgedCell]]) -> Columns:
     return columns(
         (*CELL, "digest", "shown", "readings", "raw", *_CALL),
         [
@@ -191,7 +210,7 @@ async def _store_attempts(
             counts.add((run, slot), failed=count)
 
 
-def _attempt_columns(cells: Sequence[Numbered]) -> dict[str, list[Any]]:
+def _attempt_columns(cells: Sequence[Numbered]) -> Columns:
     return columns(
         (*CELL, "reason", "detail", "raw", "readings", "shown", *_CALL),
         [

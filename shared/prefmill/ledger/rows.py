@@ -1,7 +1,7 @@
 """Rows as loaded: prompts with the models drawn for them."""
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -127,15 +127,31 @@ async def contents(connection: AsyncConnection, run_id: int, start: int, count: 
     return list(found.scalars())
 
 
+_PROMPTS = sa.text("""
+    SELECT position, body::text FROM prompt WHERE run_id = :run AND position = ANY(:positions)
+""")
+
+
 async def prompts(
     connection: AsyncConnection, run_id: int, positions: Sequence[int]
 ) -> dict[int, Prompt]:
     """The prompts at these positions."""
-    found = await connection.execute(
-        sa.text(
-            "SELECT position, body::text FROM prompt "
-            "WHERE run_id = :run AND position = ANY(:positions)"
-        ),
-        {"run": run_id, "positions": list(positions)},
-    )
+    found = await connection.execute(_PROMPTS, {"run": run_id, "positions": list(positions)})
     return {position: Prompt.model_validate_json(body) for position, body in found}
+
+
+_TEXTS = sa.text("""
+    SELECT position, slot_id, sample, text FROM answer
+    WHERE run_id = :run AND position = ANY(:rows)
+""")
+
+
+async def texts(
+    connection: AsyncConnection, run_id: int, positions: Sequence[int]
+) -> dict[int, dict[tuple[int, int], str]]:
+    """Answers of these rows: position → (slot, sample) → text."""
+    found = await connection.execute(_TEXTS, {"run": run_id, "rows": list(positions)})
+    found_by_row: defaultdict[int, dict[tuple[int, int], str]] = defaultdict(dict)
+    for position, slot, sample, text in found:
+        found_by_row[position][slot, sample] = text
+    return found_by_row

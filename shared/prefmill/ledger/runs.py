@@ -49,12 +49,16 @@ class Slot:
 
 
 _RUN = sa.select(*(RUN.c[name] for name in Run.__dataclass_fields__))
+_UNARCHIVED = _RUN.where(~RUN.c.archived).order_by(RUN.c.id.desc())
+_PAUSED = sa.text("SELECT slug, paused FROM lane WHERE paused IS NOT NULL")
+_TAKE = sa.text("SELECT id FROM run WHERE id = :run FOR UPDATE SKIP LOCKED")
+_NOTIFY = sa.text("SELECT pg_notify(:channel, :run)")
 _SLOT = sa.select(*(SLOT.c[name] for name in Slot.__dataclass_fields__))
 
 
 async def runs(connection: AsyncConnection) -> list[Run]:
     """All runs that are not archived, newest first."""
-    found = await connection.execute(_RUN.where(~RUN.c.archived).order_by(RUN.c.id.desc()))
+    found = await connection.execute(_UNARCHIVED)
     return [Run(*row) for row in found]
 
 
@@ -85,7 +89,12 @@ async def update_run(connection: AsyncConnection, run_id: int, **values: Any) ->
 
 async def notify(connection: AsyncConnection, run_id: int) -> None:
     """Say that something of the run changed, when the transaction commits."""
-    await connection.execute(sa.select(sa.func.pg_notify(NOTICE, str(run_id))))
+    await connection.execute(_NOTIFY, {"channel": NOTICE, "run": str(run_id)})
+
+
+async def take_run(connection: AsyncConnection, run_id: int) -> bool:
+    """Lock the run until the end of the transaction; False while another planner has it."""
+    return (await connection.execute(_TAKE, {"run": run_id})).first() is not None
 
 
 async def lock_run(connection: AsyncConnection, run_id: int) -> Run | None:
@@ -153,6 +162,12 @@ async def lanes(connection: AsyncConnection) -> dict[str, tuple[dict[str, Any], 
     """Slug → specification, and why it is paused (None if it is not)."""
     found = await connection.execute(sa.select(LANE.c.slug, LANE.c.spec, LANE.c.paused))
     return {slug: (spec, paused) for slug, spec, paused in found}
+
+
+async def paused_lanes(connection: AsyncConnection) -> dict[str, str]:
+    """Slug → why it is paused, of the lanes that are."""
+    found = await connection.execute(_PAUSED)
+    return {row.slug: row.paused for row in found}
 
 
 async def pause_lane(connection: AsyncConnection, slug: str, why: str | None) -> None:

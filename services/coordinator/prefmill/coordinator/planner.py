@@ -50,7 +50,7 @@ async def _planned(
     """The new batches with their lanes and what they carry; None if there was nothing to look
     at. Everything is seen in one snapshot: a batch is closed in it exactly if its results are."""
     async with ledger.snapshot() as connection:
-        if await runs.lock_run(connection, plan.run_id) is None:
+        if not await runs.take_run(connection, plan.run_id):
             return None
         closed = await _changed(connection, plan, windows)
         if not closed:
@@ -71,13 +71,10 @@ async def _planned(
 
 
 async def _changed(connection: AsyncConnection, plan: Plan, windows: Windows) -> list[StoredBatch]:
-    closed = await planning.closed_batches(connection, plan.run_id, work=True, limit=CLOSED_AT_ONCE)
-    if not windows.hungry(plan):
-        return closed
-    loaded = await planning.closed_batches(
-        connection, plan.run_id, work=False, limit=LOADED_AT_ONCE
+    loaded = LOADED_AT_ONCE if windows.hungry(plan) else 0
+    return await planning.closed_batches(
+        connection, plan.run_id, work=CLOSED_AT_ONCE, loaded=loaded
     )
-    return closed + loaded
 
 
 async def _states(

@@ -53,7 +53,7 @@ async def publish_step(
     recording, the batch is published again under the same Nats-Msg-Id.
     """
     async with ledger.begin() as connection:
-        if await runs.lock_run(connection, plan.run_id) is None:
+        if not await runs.take_run(connection, plan.run_id):
             return 0
         batches = await _planned(connection, plan, windows, lanes, most_calls)
         if not batches:
@@ -75,17 +75,20 @@ async def _planned(
     lanes: Sequence[str],
     most_calls: int | None,
 ) -> list[StoredBatch]:
+    rooms = {lane: windows.room(plan, lane) for lane in lanes}
+    open_ = [
+        lane
+        for lane, room in rooms.items()
+        if room > 0 and windows.rows.get((plan.run_id, lane, planning.PLANNED))
+    ]
+    if not open_:
+        return []
     chosen: list[StoredBatch] = []
     left = float("inf") if most_calls is None else most_calls
-    for lane in lanes:
-        room = windows.room(plan, lane)
-        if room <= 0 or not windows.rows.get((plan.run_id, lane, planning.PLANNED)):
-            continue
-        for batch in await planning.planned_batches(connection, plan.run_id, lane, BATCHES_AT_ONCE):
-            if room <= 0 or left <= 0:
-                break
+    for batch in await planning.planned_batches(connection, plan.run_id, open_, BATCHES_AT_ONCE):
+        if rooms[batch.lane] > 0 and left > 0:
             chosen.append(batch)
-            room -= len(batch.rows)
+            rooms[batch.lane] -= len(batch.rows)
             left -= len(batch.rows)
     return chosen
 
@@ -98,7 +101,7 @@ async def _messages(
     positions = sorted({state.position for rows in carried.values() for state, _ in rows})
     prompts = await rows.prompts(connection, plan.run_id, positions)
     judged = sorted({row for batch in batches if _judges(plan, batch) for row in batch.rows})
-    texts = await planning.texts(connection, plan.run_id, judged) if judged else {}
+    texts = await rows.texts(connection, plan.run_id, judged) if judged else {}
     ready: list[Ready] = []
     for batch in batches:
         slot = plan.slots.get(batch.slot_id)
