@@ -61,6 +61,7 @@ class Conductor:
         self._loaders: dict[int, asyncio.Task[None]] = {}
         self._opened: dict[str, float] = {}
         self._announced = 0.0
+        self._fed = False
 
     def wake(self) -> None:
         """Look soon."""
@@ -75,6 +76,7 @@ class Conductor:
     async def run(self) -> None:
         """Look, for ever. Trouble with NATS or Postgres is said, and waited out."""
         while True:
+            began = time.monotonic()
             try:
                 worked = await self._look()
                 self.beat = time.monotonic()
@@ -82,7 +84,9 @@ class Conductor:
                 log.warning("cannot go on: %s; trying again", _line(error))
                 await asyncio.sleep(0.5)
                 worked = False
-            if not worked:
+            if worked:
+                await asyncio.sleep(began + self._pace() - time.monotonic())
+            else:
                 await self._wait()
 
     async def reconcile(self) -> None:
@@ -126,6 +130,11 @@ class Conductor:
         silent = time.monotonic() - self.beat
         return f"no look at the ledger for {silent:.0f} s" if silent > UNREADY_S else ""
 
+    def _pace(self) -> float:
+        """Seconds from one look to the next while there is work: a look costs about the same
+        for one closed batch as for ten, so it waits for more while no worker could run dry."""
+        return self.settings.fed_pace_s if self._fed else self.settings.pace_s
+
     async def _wait(self) -> None:
         try:
             async with asyncio.timeout(self.settings.tick_s):
@@ -142,10 +151,11 @@ class Conductor:
             if not active:
                 return False
             rows = await planning.rows_by_lane(connection)
-            lanes = await runs.lanes(connection)
-        paused = {slug: why for slug, (_, why) in lanes.items() if why}
+            paused = await runs.paused_lanes(connection)
         windows = Windows(rows, self.fleet, self.settings.window_floor, paused)
         worked = [await self._advance(run, windows) for run in active]
+        plans = [self._plans[run.id] for run in active if run.id in self._plans]
+        self._fed = all(windows.fed(plan) for plan in plans)
         return any(worked)
 
     async def _advance(self, run: Run, windows: Windows) -> bool:

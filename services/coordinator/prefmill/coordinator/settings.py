@@ -16,6 +16,10 @@ class CoordinatorSettings(ServiceSettings, LedgerSettings):
     )
     tick_s: float = Field(default=1.0, gt=0, description="Longest wait between two looks.")
     linger_s: float = Field(default=0.01, ge=0, description="Gathers notices before a look.")
+    pace_s: float = Field(default=0.03, ge=0, description="From a look to the next, under load.")
+    fed_pace_s: float = Field(
+        default=0.1, ge=0, description="The same while every lane has half its window out."
+    )
     reconcile_s: float = Field(default=5.0, gt=0, description="Between looks for lost batches.")
     window_floor: int = Field(default=1024, ge=1, description="Least calls in flight, a lane.")
     worker_grace_s: float = Field(

@@ -43,10 +43,22 @@ class Windows:
 
     def hungry(self, plan: Plan) -> bool:
         """Whether some lane that begins a row could soon run dry."""
-        first = {slot.lane for slot in plan.models} or {s.lane for s in plan.judges}
+        first = self._first(plan)
         return not first or any(
             self.backlog(plan.run_id, lane) < self.size(plan, lane) for lane in first
         )
+
+    def fed(self, plan: Plan) -> bool:
+        """Whether every lane that begins a row has at least half of its window planned or out, so
+        that no worker runs dry before the next look."""
+        first = self._first(plan)
+        return bool(first) and all(
+            2 * self.backlog(plan.run_id, lane) >= self.size(plan, lane) for lane in first
+        )
+
+    def _first(self, plan: Plan) -> set[str]:
+        """The lanes that begin a row."""
+        return {slot.lane for slot in plan.models} or {slot.lane for slot in plan.judges}
 
     def backlog(self, run_id: int, lane: str) -> int:
         """Rows of a run planned or out on a lane."""

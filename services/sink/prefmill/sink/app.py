@@ -41,7 +41,7 @@ def build(settings: SinkSettings, probes: Probes) -> FastStream:
     broker = nats_broker(settings, "prefmill-sink", probes)
     app = FastStream(broker, logger=None)
     ledger = Ledger(settings.database_url)
-    handlers = Handlers(ledger)
+    handlers = Handlers(ledger, settings.pace_s)
     exporter = Exporter(ledger, settings.exports_dir)
     loops: list[PullLoop] = []
     tasks: list[asyncio.Task[None]] = []

@@ -8,6 +8,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,11 +39,15 @@ class Handlers:
     """What the sink does with what it is sent."""
 
     ledger: Ledger
+    pace_s: float = 0.0
+    """Least seconds from a transaction to the next: what comes meanwhile shares one."""
 
     async def replies(self, group: Sequence[Held]) -> None:
         """Store replies. One that cannot be read or stored is buried alone."""
+        began = time.monotonic()
         parsed = [(held, await self._parsed(held)) for held in group]
         await self._store([(held, reply) for held, reply in parsed if reply is not None])
+        await asyncio.sleep(began + self.pace_s - time.monotonic())
 
     async def died(self, group: Sequence[Held]) -> None:
         """Record batches that were given up."""
