@@ -39,6 +39,9 @@ class Reading(Frozen):
         default=None, description="Types found, for aspects that have them; () for none."
     )
     rationale_for_rating: str | None = Field(default=None, description="For aspects with types.")
+    attributes: dict[str, float] | None = Field(
+        default=None, description="Ratings by attribute, where one answer gives several."
+    )
 
 
 class JudgedCell(Completed):

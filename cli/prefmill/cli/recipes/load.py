@@ -16,7 +16,7 @@ from prefmill.contracts.recipe import Recipe
 from prefmill.plugins.errors import RecipeError
 
 _FILES = ("jsonl", "csv", "parquet")
-_FOLDERS = ("templates",)
+_FOLDERS = ("templates", "template")
 _UNKNOWN = re.compile(r"((?:models|judges)\.(.+)\.([^.:]+)): unknown key; (.*)", re.DOTALL)
 
 

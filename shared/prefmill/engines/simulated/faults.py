@@ -1,11 +1,12 @@
 """Faults by name, and whether one hits a request."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from prefmill.engines.simulated.chance import unit
 from prefmill.engines.simulated.malformed import INJECTED, MALFORMED, Malformed
+from prefmill.engines.simulated.malformed.mangled import MANGLED
 from prefmill.engines.simulated.verdicts import Verdict
 
 TRANSPORT: Final = ("429", "500", "503", "reset", "hang", "html", "truncated")
@@ -71,13 +72,18 @@ class Faults:
 
     def form(self, key: int, verdicts: Sequence[Verdict]) -> Malformed | None:
         """The malformed form of a verdict; None for none."""
-        return self._choose(key, verdicts) if self._malformed else None
+        return self._choose(key, lambda form: form.applies(verdicts)) if self._malformed else None
 
-    def _choose(self, key: int, verdicts: Sequence[Verdict]) -> Malformed | None:
+    def mangling(self, key: int) -> str:
+        """The name of the malformed form of a verdict that is no blocks; "" for none."""
+        form = self._choose(key, lambda form: form.name in MANGLED) if self._malformed else None
+        return form.name if form else ""
+
+    def _choose(self, key: int, fits: Callable[[Malformed], bool]) -> Malformed | None:
         chance = unit("malformed", key)
         for rate, forms in self._malformed:
             if chance < rate:
-                fit = [form for form in forms if form.applies(verdicts)]
+                fit = [form for form in forms if fits(form)]
                 return fit[int(chance / rate * len(fit))] if fit else None
             chance -= rate
         return None

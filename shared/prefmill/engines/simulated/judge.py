@@ -6,11 +6,21 @@ from typing import Final
 
 from prefmill.engines.simulated.asked import Asked
 from prefmill.engines.simulated.chance import draw
+from prefmill.engines.simulated.layouts import (
+    USUAL,
+    Layout,
+    Scale,
+    blocks_scale,
+    layout_in,
+    scaled,
+)
 from prefmill.engines.simulated.quality import fingerprint_of, quality_of
 from prefmill.engines.simulated.verdicts import Verdict
 
 _OUTPUT: Final = re.compile(r"^(?:#{1,4} *(?:Your )?(?:Output|Annotation)\b|---+ *$)", re.MULTILINE)
 _JUDGING: Final = ("Aspect:", "Rating", "Output for Text")
+_FENCE: Final = re.compile(r"</text (?:\d+|[AB])>")
+_PAIR: Final = re.compile(r"^<text ([AB])>$(.*?)^</text \1>$", re.MULTILINE | re.DOTALL)
 _ASPECT: Final = re.compile(r"Aspect:[ *]*([^\n]+)")
 _TYPED: Final = frozenset({"truthfulness", "helpfulness"})
 
@@ -27,11 +37,14 @@ _HELPFULNESS: Final = ((), (), ("1",), ("1", "2"), ("1", "2", "3"))
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a judge's prompt shows: the texts, in order from 1, and what is judged."""
+    """What a judge's prompt shows: the texts, in order from 1, what is judged, and the layout of
+    the answer; None for blocks, whose ratings are of `scale`."""
 
     texts: tuple[str, ...]
     aspect: str
     typed: bool
+    layout: Layout | None = None
+    scale: Scale = USUAL
 
 
 def shown_by(asked: Asked) -> Shown | None:
@@ -40,14 +53,36 @@ def shown_by(asked: Asked) -> Shown | None:
     Texts stand between `<text N>` and `</text N>`, or, as in templates of UltraFeedback's own
     layout, after `<text N>` up to the next one."""
     prompt = asked.prompt
-    if "<text 1>" not in prompt:
+    if "<text 1>" not in prompt and "<text A>" not in prompt:
         return None
-    system = asked.system
-    if not asked.schema and not any(word in prompt or word in system for word in _JUDGING):
+    system, texts = asked.system, texts_in(prompt) or pair_in(prompt)
+    frame = _frame(prompt)
+    layout = layout_in(f"{system}\n{frame}")
+    if not (asked.schema or layout or any(word in prompt or word in system for word in _JUDGING)):
         return None
-    aspect = _aspect_in(system) or _aspect_in(prompt)
+    aspect = _aspect_in(system) or _aspect_in(frame)
     typed = aspect in _TYPED if aspect else "\nType: " in f"{system}\n{prompt}"
-    return Shown(texts_in(prompt), aspect, typed)
+    scale = _scale_of(layout, f"{system}\n{frame}")
+    return Shown(texts, aspect, typed, layout, scale)
+
+
+def _scale_of(layout: Layout | None, frame: str) -> Scale:
+    if layout is None:
+        return blocks_scale(frame)
+    ranges = [holds for _, holds in layout.tags if not isinstance(holds, str)]
+    return layout.scale or USUAL if not ranges else ranges[0]
+
+
+def _frame(prompt: str) -> str:
+    """The prompt without its texts, where they stand between fences; else all of it."""
+    first = min((at for at in map(prompt.find, ("<text 1>", "<text A>")) if at >= 0), default=0)
+    fences = list(_FENCE.finditer(prompt))
+    return prompt[:first] + prompt[fences[-1].end() :] if fences else prompt
+
+
+def pair_in(prompt: str) -> tuple[str, ...]:
+    """The texts between `<text A>` and `</text A>`, and the same with B."""
+    return tuple(match[2].strip() for match in _PAIR.finditer(prompt))
 
 
 def texts_in(prompt: str) -> tuple[str, ...]:
@@ -95,16 +130,17 @@ def judge(shown: Shown, model: str) -> list[Verdict]:
 
 
 def _verdict(number: int, text: str, shown: Shown, turn: int) -> Verdict:
-    rating = quality_of(text)
+    quality = quality_of(text)
+    rating = int(scaled(quality, shown.scale))
     mark = fingerprint_of(text)
-    first, second = _RATIONALES[rating - 1]
+    first, second = _RATIONALES[quality - 1]
     if (turn ^ int(mark, 16)) & 1:
         first, second = second, first
     first, second = f"{first} [{mark}]", f"{second} [{mark}]"
     if not shown.typed:
-        return Verdict(number, rating, first)
+        return Verdict(number, rating, first, quality=quality)
     table = _HELPFULNESS if shown.aspect == "helpfulness" else _TRUTHFULNESS
-    return Verdict(number, rating, first, table[rating - 1], second)
+    return Verdict(number, rating, first, table[quality - 1], second, quality)
 
 
 def _aspect_in(text: str) -> str:

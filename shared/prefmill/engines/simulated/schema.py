@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 from pydantic import JsonValue
 
+from prefmill.engines.simulated.layouts import choice_of, scaled
 from prefmill.engines.simulated.verdicts import Verdict
 
 _RATIONALE: Final = re.compile(
@@ -21,6 +22,7 @@ _RATING: Final = re.compile(r"rating|score|quality|grade", re.IGNORECASE)
 _NUMBER: Final = re.compile(
     r"^(text|number|n|no|index|id|position|text_?(number|id|no|index))$", re.IGNORECASE
 )
+_DIGITS: Final = re.compile(r"-?\d+(?:\.\d+)?")
 _TRAILING: Final = re.compile(r"(\d+)$")
 
 
@@ -44,7 +46,7 @@ def _value(schema: Mapping[str, Any], filling: Filling, root: Mapping[str, Any])
     if "const" in schema:
         return schema["const"]
     if "enum" in schema:
-        return _of_enum(list(schema["enum"]), _said(filling))
+        return _of_enum(list(schema["enum"]), filling)
     kind = _kind(schema)
     if kind == "object":
         return _object(schema, filling, root)
@@ -124,6 +126,8 @@ def _array(schema: Mapping[str, Any], filling: Filling, root: Mapping[str, Any])
 def _said(filling: Filling) -> JsonValue:
     """What the field in hand should say."""
     verdict, name = filling.current, filling.field
+    if verdict is None and filling.verdicts:
+        verdict = filling.verdicts[0]
     if verdict is None:
         return filling.text
     if _RATIONALE.search(name):
@@ -136,8 +140,16 @@ def _said(filling: Filling) -> JsonValue:
     return verdict.rating
 
 
-def _of_enum(allowed: list[JsonValue], said: JsonValue) -> JsonValue:
-    """The member that says it; a list of rating names is read from the lowest up."""
+def _of_enum(allowed: list[JsonValue], filling: Filling) -> JsonValue:
+    """The member that says it: of numbers the one at the text's quality, of A and B the better
+    text; a list of rating names is read from the lowest up."""
+    said = _said(filling)
+    verdict = filling.current or next(iter(filling.verdicts), None)
+    numbers = [float(str(member)) for member in allowed if _DIGITS.fullmatch(str(member))]
+    if verdict and "A" in allowed and "B" in allowed:
+        said = choice_of(filling.verdicts)
+    elif verdict and said == verdict.rating and len(numbers) > 1:
+        said = f"{scaled(verdict.quality, (min(numbers), max(numbers))):g}"
     for member in allowed:
         if str(member).casefold() == str(said).casefold():
             return member

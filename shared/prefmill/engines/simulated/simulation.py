@@ -9,6 +9,8 @@ from prefmill.engines.simulated.asked import Asked, content_key
 from prefmill.engines.simulated.chance import draw, unit
 from prefmill.engines.simulated.faults import Faults
 from prefmill.engines.simulated.judge import Shown, judge, shown_by
+from prefmill.engines.simulated.layouts import USUAL, Layout, filled
+from prefmill.engines.simulated.malformed.mangled import MANGLED
 from prefmill.engines.simulated.options import SimulatedOptions
 from prefmill.engines.simulated.quality import mean_of
 from prefmill.engines.simulated.schema import Filling, json_for
@@ -81,13 +83,25 @@ class Simulation:
         """The whole text, why it ends, and the malformed form it has."""
         if shown is not None:
             verdicts = judge(shown, asked.model)
-            form = self._faults.form(key, verdicts)
+            if shown.layout is not None and verdicts:
+                return self._filled(asked, shown.layout, verdicts, key)
+            form = self._faults.form(key, verdicts) if shown.scale == USUAL else None
             if form is not None:
                 return form.write(verdicts), "stop", f"malformed:{form.name}"
             return _well_formed(asked, verdicts), "stop", ""
         if self.options.refusals and unit("refusal", content) < self.options.refusals:
             return REFUSAL, "content_filter", ""
         return self._answer(asked, key), "stop", ""
+
+    def _filled(
+        self, asked: Asked, layout: Layout, verdicts: Sequence[Verdict], key: int
+    ) -> tuple[str, Finish, str]:
+        """The same for an answer that is no blocks."""
+        meant, opposite = filled(layout, verdicts)
+        name = self._faults.mangling(key)
+        if name:
+            return MANGLED[name](meant, opposite), "stop", f"malformed:{name}"
+        return meant("") if asked.schema is None else _well_formed(asked, verdicts), "stop", ""
 
     def _answer(self, asked: Asked, key: int) -> str:
         mean = self.options.quality

@@ -13,6 +13,8 @@ class Verdict(NamedTuple):
     rationale: str
     types: tuple[str, ...] | None = None
     rationale_for_rating: str = ""
+    quality: int = 3
+    """Of the text, 1 to 5; the rating is this on the scale that is asked for."""
 
 
 def heading(number: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from prefmill.judge.rubrics.grammar import Grammar
-from prefmill.judge.rubrics.reading import Layout
+from prefmill.judge.rubrics.reading import Blocks, Layout
 from prefmill.judge.rubrics.scales import Scale
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.registry import nearest
@@ -48,7 +48,8 @@ def _aspect(
 ) -> Aspect:
     flat = tuple((form, float(n)) for n, forms in enumerate(names, 1) for form in forms)
     scale = Scale(1, len(names), flat, not_applicable)
-    return Aspect(name, names, Layout(scale, _TYPED if types else _PLAIN, types))
+    blocks = Blocks(_TYPED, typed=True) if types else Blocks(_PLAIN)
+    return Aspect(name, names, Layout(scale, blocks, types))
 
 
 ASPECTS: Final[dict[str, Aspect]] = {

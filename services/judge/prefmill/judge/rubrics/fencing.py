@@ -2,8 +2,10 @@
 
 A shown text stands between `<text N>` and `</text N>`, and a verdict under `#### Output for
 Text N`. Inside foreign text, and only there, the `<` of such a tag becomes `‹`, and a line that is
-such a heading gets `> ` before it, which the reader of answers takes for a quotation. All else
-stays as it was, to the byte.
+such a heading gets `> ` before it, which the reader of answers takes for a quotation. Where a
+rubric is answered with another mark (`[RESULT]`, `Overall Score:`, `<correctness>`), the last
+character of such a mark becomes `›` (or is followed by it, where it is a letter). All else stays
+as it was, to the byte.
 """
 
 import re
@@ -11,7 +13,8 @@ from typing import Final
 
 _GAP: Final = r"[\s\u200b-\u200d\u2060\ufeff]*+"
 _TAG: Final = re.compile(
-    rf"<(?={_GAP}(?:/{_GAP})?text[\s\u200b-\u200d\u2060\ufeff_#\-]*+\d++{_GAP}/?>)", re.IGNORECASE
+    rf"<(?={_GAP}(?:/{_GAP})?text[\s\u200b-\u200d\u2060\ufeff_#\-]*+(?:\d++|[ab]){_GAP}/?>)",
+    re.IGNORECASE,
 )
 _SECTION: Final = re.compile(
     rf"<(?={_GAP}(?:/{_GAP})?(?:instruction|conversation|reference){_GAP}>)", re.IGNORECASE
@@ -35,6 +38,16 @@ def defused(text: str) -> str:
     if "<" in text:
         text = _TAG.sub("‹", text)
     return _HEADING.sub("> ", text) if _PHRASE.search(text.lower()) else text
+
+
+def unmarked(text: str, mark: re.Pattern[str]) -> str:
+    """The text without anything that could be taken for the mark of an answer."""
+    return mark.sub(_broken, text)
+
+
+def _broken(mark: re.Match[str]) -> str:
+    said = mark[0]
+    return f"{said}›" if said[-1].isalnum() or said[-1].isspace() else f"{said[:-1]}›"
 
 
 def defused_section(text: str) -> str:

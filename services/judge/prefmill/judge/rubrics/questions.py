@@ -16,10 +16,17 @@ def values_of(aspect: Aspect, row: JudgeRow, order: tuple[int, ...], told: bool)
 
     `reference` is None where this aspect's judge is told none, {} where the row has none.
     """
-    texts = row.generations
     return {
         "aspect": aspect.name,
         "types": aspect.layout.types,
+        **values_in(row, order, told),
+    }
+
+
+def values_in(row: JudgeRow, order: tuple[int, ...], told: bool) -> dict[str, Any]:
+    """What a row gives to a template, whatever the aspect."""
+    texts = row.generations
+    return {
         "instruction": defused_section(row.instruction),
         "generations": [defused(texts[i]) for i in order],
         "no_texts": len(order),

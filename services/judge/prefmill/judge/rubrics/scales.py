@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Final
 
+from pydantic import JsonValue
+
 from prefmill.contracts.reasons import (
     AMBIGUOUS,
     NOT_A_RATING,
@@ -12,6 +14,9 @@ from prefmill.contracts.reasons import (
     OUT_OF_RANGE,
     RATED,
 )
+
+_MOST_NAMED: Final = 20
+"""Ratings up to so many are named one by one in a schema."""
 
 VALUE_CHARS: Final = 200
 """As much of a line as is looked at for a rating or for types."""
@@ -21,14 +26,16 @@ VALUE_CHARS: Final = 200
 class Scale:
     """Ratings from `low` to `high`, both included; fractions between them are kept.
 
-    `names` are what the ratings are called: (name, rating), several names per rating allowed.
-    Scales are compared by identity, so that looking one up in a cache is cheap.
+    `names` are what the ratings are called: (name, rating), several names per rating allowed;
+    `whole` scales have no fractions. Scales are compared by identity, so that looking one up in a
+    cache is cheap.
     """
 
     low: float
     high: float
     names: tuple[tuple[str, float], ...] = ()
     not_applicable: bool = False
+    whole: bool = False
 
     @cached_property
     def longest_first(self) -> tuple[tuple[str, float], ...]:
@@ -39,12 +46,38 @@ class Scale:
     def place(self, rating: float) -> "Outcome":
         """A number as a rating of this scale: out of range is no rating, and is not clipped."""
         if self.low <= rating <= self.high:
-            return Outcome(rating, RATED)
+            return UNREADABLE if self.whole and rating % 1 else Outcome(rating, RATED)
         return Outcome(None, OUT_OF_RANGE if rating == rating else NOT_A_RATING)
 
     def absent(self) -> "Outcome":
         """What `N/A` means on this scale."""
         return Outcome(None, NOT_APPLICABLE if self.not_applicable else NOT_A_RATING)
+
+    def read(self, value: object) -> "Outcome":
+        """What stands where a rating belongs: text, or what JSON holds."""
+        match value:
+            case str():
+                return read_rating(value, self)
+            case None:
+                return self.absent()
+            case bool():
+                return UNREADABLE
+            case int() | float():
+                return self.place(_float(value))
+            case _:
+                return UNREADABLE
+
+    @property
+    def schema(self) -> dict[str, JsonValue]:
+        """JSON Schema of one rating: an enumeration of strings, which every server can constrain;
+        a number where there are too many of them."""
+        low, high = round(self.low), round(self.high)
+        if high - low > _MOST_NAMED or (low, high) != (self.low, self.high):
+            number: JsonValue = {"type": "integer" if self.whole else "number"}
+            absent: JsonValue = {"type": "string", "enum": ["N/A"]}
+            return {"anyOf": [number, absent]} if self.not_applicable else number
+        ratings: list[JsonValue] = [str(n) for n in range(low, high + 1)]
+        return {"type": "string", "enum": [*ratings, *(["N/A"] if self.not_applicable else [])]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +152,14 @@ def _numbered(value: str, head: re.Match[str], scale: Scale) -> Outcome:
     ):
         return UNREADABLE
     return scale.place(-rating if head["sign"] in ("-", "−", "–") else rating)
+
+
+def _float(number: float) -> float:
+    """JSON can hold integers that no float can."""
+    try:
+        return float(number)
+    except OverflowError:
+        return float("inf")
 
 
 def _number(match: re.Match[str]) -> float:

@@ -2,7 +2,7 @@
 
 Text of others is only ever the value of a variable, never a template. Templates see these
 variables and no Python: `aspect`, `instruction`, `generations`, `no_texts`, `history`,
-`reference`, `types`.
+`reference`, `types`; those of other rubrics also `principles` and what the rubric adds.
 """
 
 from collections.abc import Iterable, Mapping
@@ -62,15 +62,15 @@ _SANDBOX: Final = _sandbox()
 
 
 @lru_cache(maxsize=256)
-def _names(source: str) -> tuple[frozenset[str], bool]:
+def _names(source: str, known: tuple[str, ...]) -> tuple[frozenset[str], bool]:
     """The variables a template uses, and whether it only passes texts on. RecipeError for unknown
     variables and for other templates."""
     parsed = _SANDBOX.parse(source)
     if any(True for _ in meta.find_referenced_templates(parsed)):
         raise RecipeError("a prompt template cannot include or import another")
     names = meta.find_undeclared_variables(parsed) - set(_SANDBOX.globals)
-    for name in sorted(names - set(VARIABLES)):
-        raise RecipeError(f"unknown variable {name!r}{nearest(name, VARIABLES)}")
+    for name in sorted(names - set(known)):
+        raise RecipeError(f"unknown variable {name!r}{nearest(name, known)}")
     return frozenset(names), passes_on(parsed)
 
 
@@ -83,12 +83,12 @@ class Prompt:
     """One compiled template. `place` names its file or aspect in errors. A template without
     variables is rendered once."""
 
-    def __init__(self, source: str, place: str) -> None:
+    def __init__(self, source: str, place: str, known: tuple[str, ...] = VARIABLES) -> None:
         self._place = place
         self._fixed: str | None = None
         self._frames: dict[tuple[Any, ...], Frame] = {}
         try:
-            (names, self._framed), self._template = _names(source), _compiled(source)
+            (names, self._framed), self._template = _names(source, known), _compiled(source)
         except _FAULTS as error:
             raise RecipeError(f"{place}: {_said(error)}") from error
         self._others = others(names)

@@ -18,7 +18,6 @@ from prefmill.contracts.chat import Message
 from prefmill.contracts.results import Reading
 from prefmill.contracts.work import JudgeRow
 from prefmill.judge.rubrics.aspects import ASPECTS, PAPER, Aspect, aspect_named
-from prefmill.judge.rubrics.json_answers import schema_of
 from prefmill.judge.rubrics.questions import check, values_of
 from prefmill.judge.rubrics.templates import Prompt, TemplatePair, read_folder, source_of
 from prefmill.plugins.digest import digest_of
@@ -126,8 +125,7 @@ class _Asked:
         values = values_of(self._aspect, row, order, self._told)
         system = _turn(self._system.render(values)) if self._fixed is None else self._fixed
         user = Message(role="user", content=self._user.render(values))
-        layout = self._aspect.layout
-        return Question((*system, user), schema_of(layout.scale, len(layout.types), len(order)))
+        return Question((*system, user), self._aspect.layout.schema(len(order)))
 
 
 def _turn(system: str) -> tuple[Message, ...]:
@@ -135,8 +133,7 @@ def _turn(system: str) -> tuple[Message, ...]:
 
 
 def _fingerprint(aspect: Aspect, pair: TemplatePair, told: bool) -> str:
-    layout = aspect.layout
-    schema = schema_of(layout.scale, len(layout.types), 1)
+    schema = aspect.layout.schema(1)
     return digest_of(_QUESTION, aspect.name, pair.system, pair.user, told, schema).hex()
 
 
