@@ -5,7 +5,7 @@ BIN := .venv/bin
 DISTS := shared services/coordinator services/generator services/judge services/sink cli
 STAMP := .venv/.installed
 
-.PHONY: help install run test check lint types imports schemas bench lock clean
+.PHONY: manifests help install run test check lint types imports schemas bench lock clean
 
 help: ## print this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ schemas: $(STAMP)
 
 bench: $(STAMP) ## the table of docs/benchmarks.md, measured on this machine
 	$(BIN)/python -m benchmarks
+
+manifests: $(STAMP) ## render the overlays and check them; CRDS=DIR for the kinds of others
+	$(BIN)/python deploy/manifests.py $(if $(CHECK),--check) $(if $(CRDS),--crds $(CRDS))
 
 lock: $(UV) ## resolve requirements/*.txt anew (names, versions and hashes only)
 	bash requirements/lock.sh $(UV)
