@@ -74,6 +74,14 @@ def _tell_throughput(results: Results) -> None:
             f" ({run.rows / run.whole_s:,.0f} rows/s from command to dataset). The LLM server used "
             f"{1000 * run.asked.server_cpu / run.rows / 3:.3f} ms CPU a call."
         )
+    bare = results.runs.get("throughput bare", ())
+    if bare:
+        spent = " and ".join(f"{run.cpu_ms_per_row:.2f}" for run in bare)
+        rates = " and ".join(f"{run.rows_per_s:,.0f}" for run in bare)
+        print(
+            f"aiohttp alone, nothing kept, right before and right after: {rates} rows/s, {spent} "
+            "ms CPU a row. Where the two differ, so did the machine."
+        )
     for run in results.runs.get("throughput by hand, aiohttp", ()):
         print(
             f"The script with the SDK's aiohttp transport in place of httpx: {run.rows_per_s:,.0f} "

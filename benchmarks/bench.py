@@ -33,6 +33,8 @@ class Plan:
     rows: int = 20_000
     by_hand_rows: int = 3_000
     """The script's rate does not depend on their number; 20,000 would take it minutes."""
+    bare_rows: int = 6_000
+    """Long enough for a rate, short enough to belong to the same minutes."""
     latency_rows: int = 3_000
     memory_rows: tuple[int, ...] = (1_000, 100_000)
     profile_s: int = 10
@@ -96,11 +98,18 @@ class Bench:
             self._keep("start again", measure(self.llm, command, START_ROWS))
 
     def throughput(self) -> None:
-        """No latency: what the machinery itself costs."""
+        """No latency: what the machinery itself costs. aiohttp alone right before and right after
+        it tells how fast the machine is in these minutes."""
         rows = self.plan.rows
+        self._throughput_bare(self.plan.bare_rows)
         self._keep("throughput", measure(self.llm, self.place.prefmill(rows), rows))
+        self._throughput_bare(self.plan.bare_rows)
         if self.plan.by_hand:
             self._throughput_by_hand(self.plan.by_hand_rows)
+
+    def _throughput_bare(self, rows: int) -> None:
+        command = self.place.bare(rows)
+        self._keep("throughput bare", measure(self.llm, command, rows))
 
     def _throughput_by_hand(self, rows: int) -> None:
         for processes in (1, 2):
@@ -161,6 +170,8 @@ def lines(results: Results, plan: Plan) -> list[Figure]:
             value("throughput by hand 2", lambda run: run.rows_per_s),
             *(1500, 2500),
             more_is_better=True,
+            bare=value("throughput bare", lambda run: run.rows_per_s),
+            must_to_bare=0.62,
         ),
         Figure(
             "CPU ms a row, without the LLM server",
@@ -169,6 +180,8 @@ def lines(results: Results, plan: Plan) -> list[Figure]:
             value("throughput by hand 2", lambda run: run.cpu_ms_per_row),
             *(1.0, 0.7),
             places=2,
+            bare=value("throughput bare", lambda run: run.cpu_ms_per_row),
+            must_to_bare=1.54,
         ),
         Figure(
             f"% of possible, latency 500 ms, {plan.latency_rows:,} rows",

@@ -17,12 +17,9 @@ from typing import Any, Final
 from openai import AsyncOpenAI, DefaultAioHttpClient
 from openai.types.chat import ChatCompletion
 
-LIMIT: Final = 256
+from benchmarks.prompts import JUDGE_SYSTEM, LIMIT, judge_prompt
+
 _RATING: Final = re.compile(r"#### Output for Text \d+\s+Rating: (\d)")
-_SYSTEM: Final = """Rate the overall quality of each text written in reply to an instruction.
-1 Low: serious failures. 2 Moderate: considerable faults. 3 Average: acceptable. 4 Good: sound all
-round. 5 Excellent: hard to improve on. Weigh whether it does what was asked, is true, is as sure of
-itself as it has reason to be, and is of use to the person who asked. The order means nothing."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +30,6 @@ class Share:
     lines: list[str]
     output: Path
     limit: int
-
-
-def judge_prompt(instruction: str, texts: list[str]) -> str:
-    """All texts in one prompt, and the layout asked for."""
-    shown = "\n".join(f"<text {n}>\n{text}\n</text {n}>" for n, text in enumerate(texts, 1))
-    layout = "\n\n".join(
-        f"#### Output for Text {n}\nRating: [1 to 5]\nRationale: [why, in a few sentences]"
-        for n in range(1, len(texts) + 1)
-    )
-    return (
-        f"<instruction>\n{instruction}\n</instruction>\n\n{shown}\n\n"
-        f"Answer with one block per text, in exactly this form:\n\n{layout}"
-    )
 
 
 async def row(client: AsyncOpenAI, free: asyncio.Semaphore, prompt: str) -> dict[str, Any]:
@@ -66,7 +50,7 @@ async def row(client: AsyncOpenAI, free: asyncio.Semaphore, prompt: str) -> dict
         *(ask(model, None, prompt, max_tokens=512, temperature=0.7) for model in models)
     )
     question = judge_prompt(prompt, list(texts))
-    verdict = await ask("m-judge", _SYSTEM, question, max_tokens=1024, temperature=0.0)
+    verdict = await ask("m-judge", JUDGE_SYSTEM, question, max_tokens=1024, temperature=0.0)
     ratings = [int(rating) for rating in _RATING.findall(verdict)]
     return {"prompt": prompt, "generations": texts, "ratings": ratings, "verdict": verdict}
 

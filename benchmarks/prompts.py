@@ -2,9 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 PROMPT_CHARS = 200
+
+LIMIT: Final = 256
+"""Calls in flight of the scripts."""
+
+JUDGE_SYSTEM: Final = """Rate the overall quality of each text written in reply to an instruction.
+1 Low: serious failures. 2 Moderate: considerable faults. 3 Average: acceptable. 4 Good: sound all
+round. 5 Excellent: hard to improve on. Weigh whether it does what was asked, is true, is as sure of
+itself as it has reason to be, and is of use to the person who asked. The order means nothing."""
 
 
 def write_prompts(path: Path, rows: int) -> Path:
@@ -44,3 +52,16 @@ def write_recipe(
 def _model(name: str, port: int) -> dict[str, Any]:
     url = f"http://127.0.0.1:{port}/v1"
     return {"engine": "openai", "model": name, "base_url": url, "concurrency": 256}
+
+
+def judge_prompt(instruction: str, texts: list[str]) -> str:
+    """All texts in one prompt, and the layout asked for."""
+    shown = "\n".join(f"<text {n}>\n{text}\n</text {n}>" for n, text in enumerate(texts, 1))
+    layout = "\n\n".join(
+        f"#### Output for Text {n}\nRating: [1 to 5]\nRationale: [why, in a few sentences]"
+        for n in range(1, len(texts) + 1)
+    )
+    return (
+        f"<instruction>\n{instruction}\n</instruction>\n\n{shown}\n\n"
+        f"Answer with one block per text, in exactly this form:\n\n{layout}"
+    )

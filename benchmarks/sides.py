@@ -46,6 +46,15 @@ class Workplace:
         ]
         return Command(arguments, folder, folder / "log")
 
+    def bare(self, rows: int) -> Command:
+        """aiohttp alone, nothing kept."""
+        folder = self._next()
+        arguments = [
+            *(sys.executable, "-m", "benchmarks.bare", str(self.prompts(rows))),
+            *("--base-url", self.llm.base_url),
+        ]
+        return Command(arguments, folder, folder / "log")
+
     def _next(self) -> Path:
         self.runs += 1
         folder = self.folder / str(self.runs)

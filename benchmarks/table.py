@@ -20,6 +20,11 @@ class Figure:
     aim: float | None = None
     more_is_better: bool = False
     places: int = 0
+    bare: float | None = None
+    """aiohttp alone, nothing kept: the mean of right before and right after."""
+    must_to_bare: float | None = None
+    """What must be reached ÷ aiohttp alone, on the machine the goals were set on; for comparison
+    only, no verdict comes of it."""
 
     def reached(self, goal: float | None) -> str:
         """`yes`, `no`, or nothing where there is no goal or no figure."""
@@ -38,6 +43,8 @@ class Figure:
             self.name,
             *(self._number(n) for n in (self.prefmill, self.by_hand, self.by_hand_2)),
             *(self._ratio(n) for n in (self.by_hand, self.by_hand_2)),
+            self._number(self.bare),
+            self._to_bare(),
             *(self._goal(n) for n in (self.must, self.aim)),
             self.reached(self.must),
             self.reached(self.aim),
@@ -51,13 +58,17 @@ class Figure:
             return "–"
         return f"{self.prefmill / other:.2f}"
 
+    def _to_bare(self) -> str:
+        goal = "" if self.must_to_bare is None else f" (goal's {self.must_to_bare:.2f})"
+        return f"{self._ratio(self.bare)}{goal}"
+
     def _goal(self, value: float | None) -> str:
         sign = "≥" if self.more_is_better else "≤"
         return "" if value is None else f"{sign} {self._number(value)}"
 
 
 HEADS = (
-    *("", "prefmill", "by hand", "by hand ×2", "÷ by hand", "÷ ×2"),
+    *("", "prefmill", "by hand", "by hand ×2", "÷ by hand", "÷ ×2", "aiohttp alone", "÷ aiohttp"),
     *("must reach", "aim", "must", "aim?"),
 )
 

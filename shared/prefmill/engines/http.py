@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Awaitable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from yarl import URL
 
@@ -10,8 +10,10 @@ from prefmill.contracts.reasons import REJECTED
 from prefmill.engines.failures import Place
 from prefmill.engines.http_answer import LARGEST_ANSWER, Answer, BadAnswer, TooLarge
 from prefmill.engines.http_direct import ConnectError, DirectSession
-from prefmill.engines.http_proxied import ProxiedSession
 from prefmill.plugins.errors import EngineError, Rejected, Transient, Unusable
+
+if TYPE_CHECKING:
+    from prefmill.engines.http_proxied import ProxiedSession
 
 _ALWAYS: Final = {"User-Agent": "prefmill", "Accept-Encoding": "identity"}
 
@@ -35,7 +37,7 @@ class Client:
         self._largest = largest
         all_headers = {**_ALWAYS, **headers}
         self._session = (
-            ProxiedSession(proxy, all_headers, timeout_s, largest)
+            _proxied(proxy, all_headers, timeout_s, largest)
             if proxy
             else DirectSession(url, all_headers, timeout_s, largest)
         )
@@ -76,3 +78,11 @@ class Client:
                 return Transient(
                     place.line(f"connection lost: {str(error) or type(error).__name__}")
                 )
+
+
+def _proxied(
+    proxy: str, headers: dict[str, str], timeout_s: float, largest: int
+) -> "ProxiedSession":
+    from prefmill.engines.http_proxied import ProxiedSession  # aiohttp: heavy, and rarely due
+
+    return ProxiedSession(proxy, headers, timeout_s, largest)

@@ -53,7 +53,7 @@ class Format(Protocol):
     def __init__(self, options: Strict, context: FormatContext) -> None: ...
 
     def configs(self) -> dict[str, Any]:
-        """Config name → pyarrow.Schema."""
+        """Config name → pyarrow.Schema, or a function that makes it: pyarrow is heavy."""
         ...
 
     def write(self, row: ScoredRow) -> dict[str, Written]:

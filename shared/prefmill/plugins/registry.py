@@ -17,7 +17,7 @@ GROUPS: Final = ("engines", "sources", "samplers", "rubrics", "pools", "formats"
 def installed(group: str) -> dict[str, EntryPoint]:
     """Name → entry point of all plugins of a group. Two of one name are an error."""
     found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=f"prefmill.{group}"):
+    for point in _declared().select(group=f"prefmill.{group}"):
         known = found.setdefault(point.name, point)
         if known.value != point.value:
             raise RecipeError(
@@ -25,6 +25,12 @@ def installed(group: str) -> dict[str, EntryPoint]:
                 "uninstall one of their distributions"
             )
     return found
+
+
+@cache
+def _declared() -> Any:
+    """Those of all distributions: reading their metadata is what takes long."""
+    return entry_points()
 
 
 @cache

@@ -19,6 +19,7 @@ from prefmill.contracts.reasons import (
     TOO_FEW_VERDICTS,
 )
 from prefmill.plugins.registry import RecipeError
+from prefmill.sink.destinations.shards import schemas_of
 
 GOLDEN = Path(__file__).parent / "golden"
 PAIRED = ("preference", "h4", "trl", "reward", "axolotl", "llama-factory")
@@ -41,7 +42,7 @@ def written(making, name, rows=None, options=None, **of):
                 [record for row in made for record in row[config].records], schema=schema
             ).to_pylist(),
         }
-        for config, schema in form.configs().items()
+        for config, schema in schemas_of([form]).items()
     }
 
 
@@ -66,7 +67,7 @@ def test_every_record_has_exactly_the_columns_of_its_schema(making, name):
     for row in making.scored(making.all_kinds(), context):
         made = form.write(row)
         assert made.keys() == form.configs().keys()
-        for config, schema in form.configs().items():
+        for config, schema in schemas_of([form]).items():
             for record in made[config].records:
                 assert sorted(record) == sorted(schema.names)
 

@@ -1,5 +1,6 @@
 """`prefmill run`: from prompts to a dataset, on this machine."""
 
+import importlib
 import os
 import shlex
 import signal
@@ -40,16 +41,24 @@ def run(
 
     Run it again, and it goes on where it was; a changed recipe calls only what differs.
     """
-    stack = Stack()
-    with stopping(stack, again=True):
-        from prefmill.cli.recipes.problems import loaded
+    from prefmill.cli.recipes.problems import loaded
 
-        ready = loaded(recipe, settings, rows)
-        folder = output or Path("out") / ready.recipe.name
-        _refuse_foreign(folder.absolute())
-        stack.launch(home)  # the servers start while the services are imported
+    ready = loaded(recipe, settings, rows)
+    folder = output or Path("out") / ready.recipe.name
+    _refuse_foreign(folder.absolute())
+    stack = Stack()  # only now: it inherits what was imported for the recipe
+    with stopping(stack, again=True):
+        # The servers start while the services are imported.
+        stack.launch(home, concurrency=ready.recipe.limits.concurrency)
+        _import_the_rest()
         check_plugins(stack, ready)
         _run(stack, ready, folder.absolute(), yes=yes, fresh=fresh, strict=strict)
+
+
+def _import_the_rest() -> None:
+    """What is needed when the services answer, while they are imported themselves."""
+    for name in ("agree", "client", "follow"):
+        importlib.import_module(f"prefmill.cli.{name}")
 
 
 def _run(
@@ -60,7 +69,7 @@ def _run(
     from prefmill.cli.recipes.problems import recipe_errors
     from prefmill.contracts.api import RunRequest
 
-    client = stack.serve(concurrency=recipe.recipe.limits.concurrency)
+    client = stack.serve()
     request = RunRequest(recipe=recipe.recipe, fresh=fresh, directory=str(folder))
     with recipe_errors(recipe):
         plan = client.plan(request)

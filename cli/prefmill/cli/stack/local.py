@@ -21,7 +21,7 @@ from prefmill.cli.stack.nest import Nest
 from prefmill.cli.stop import FAILED, Stop
 
 if TYPE_CHECKING:
-    from prefmill.cli.client import Client  # imports pydantic: the nurseries are forked before
+    from prefmill.cli.client import Client  # imports pydantic, which not every command needs
 
 DRAIN_S: Final = 10.0
 """How long calls in flight may go on after Ctrl-C."""
@@ -41,16 +41,18 @@ _START_S: Final = 60.0
 _RESTARTS: Final = 5
 _WITHIN_S: Final = 60.0
 
+WORKERS: Final = ("generator", "judge")
+
 Say = Callable[[str], None]
 
 
 class Stack:
-    """Everything embedded. Made first of all, it imports the services in the background; `launch`
-    starts the servers, `serve` the services; `tend` is called now and then; `stop` ends it all."""
+    """Everything embedded. Once made, it imports the services in the background; `launch` starts
+    the servers and the workers, `serve` the others; `tend` is called now and then; `stop` ends it
+    all."""
 
     def __init__(self) -> None:
-        self._deciding = Nest("coordinator", "sink")
-        self._working = Nest("generator", "judge")
+        self._nest = Nest(*WORKERS, "coordinator", "sink")
         self._home: Home | None = None
         self._postgres: Postgres | None = None
         self._nats: Nats | None = None
@@ -62,14 +64,19 @@ class Stack:
 
     def check(self, recipe: dict[str, Any]) -> list[str]:
         """The problems of a recipe's plugins."""
-        problems, self._hosting = self._deciding.check(recipe)
+        problems, self._hosting = self._nest.check(recipe)
         return problems
 
-    def launch(self, home: str | Path | None) -> None:
-        """Lock the home and start both servers, without waiting. Raises EmbeddedError."""
+    def launch(self, home: str | Path | None, *, concurrency: int | None = None) -> None:
+        """Lock the home, start both servers, and the workers once NATS answers. `concurrency`
+        limits the calls in flight of all workers together. Raises EmbeddedError."""
         self._home = Home(home).acquire()
         self._postgres = launch_postgres(self._home)
         self._nats = launch_nats(self._home, sync=SYNC)
+        if concurrency:
+            self._nest.share_permits(concurrency)
+        self._nats.wait_ready()
+        self._start_workers(self._nats.url)
 
     @property
     def home(self) -> Path:
@@ -77,22 +84,15 @@ class Stack:
         assert self._home
         return self._home.path
 
-    def serve(
-        self, *, concurrency: int | None = None, port: int = 0, token: str | None = None
-    ) -> "Client":
-        """Start the services and return when the API answers. `concurrency` limits the calls in
-        flight of all workers together; port 0 takes a free one."""
-        postgres, nats = self._postgres, self._nats
-        assert postgres
-        assert nats
+    def serve(self, *, port: int = 0, token: str | None = None) -> "Client":
+        """Start the coordinator and the sink, and return when the API answers; port 0 takes a
+        free one."""
+        assert self._postgres
         token = token or secrets.token_urlsafe(24)
         port = _free_port(port)
         url = f"http://127.0.0.1:{port}"
-        if concurrency:
-            self._working.share_permits(concurrency)
-        postgres.wait_ready()
-        nats.wait_ready()
-        self._start(postgres.dsn, nats.url, port, token)
+        self._postgres.wait_ready()
+        self._start_deciders(self._postgres.dsn, port, token)
         from prefmill.cli.client import Client
 
         client = Client(url, token)
@@ -108,11 +108,10 @@ class Stack:
         assert self._home
         self._home.need_room(_LEAST_MB)
         self._tend_servers(say)
-        for nest in (self._deciding, self._working):
-            for event in nest.events():
-                ours = self._models is not None and self._models.heard(event, say)
-                if event["event"] == "ended" and not ours:
-                    self._report(event, say)
+        for event in self._nest.events():
+            ours = self._models is not None and self._models.heard(event, say)
+            if event["event"] == "ended" and not ours:
+                self._report(event, say)
         self._tend_models(say)
 
     def stop(self) -> None:
@@ -122,43 +121,44 @@ class Stack:
             return
         (self.home / "api.json").unlink(missing_ok=True)
         models = self._models.workers if self._models else ()
-        self._working.stop(("generator", "judge", *models), DRAIN_S + 3)
-        self._working.leave()
-        self._deciding.stop(("sink",), 15)
-        self._deciding.stop(("coordinator",), 5)
-        self._deciding.leave()
+        self._nest.stop((*WORKERS, *models), DRAIN_S + 3)
+        self._nest.stop(("sink",), 15)
+        self._nest.stop(("coordinator",), 5)
+        self._nest.leave()
         self._stop_servers(10)
 
     def kill(self) -> None:
         """End everything at once; what was stored stays."""
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self._working.kill()
-        self._deciding.kill()
+        self._nest.kill()
         self._stop_servers(2)
         signal.signal(signal.SIGINT, before)
 
-    def _start(self, dsn: str, nats_url: str, port: int, token: str) -> None:
+    def _start_workers(self, nats_url: str) -> None:
         assert self._home
-        nats = {"nats_url": nats_url, "ack_wait_s": ACK_WAIT_S}
+        settings = {**_on(nats_url), "drain_s": DRAIN_S}
+        for worker in WORKERS:
+            self._nest.start(worker, self._home.log(worker), {**settings, "host_any": True})
+        self._models = LocalModels(self._nest, self._home.log, settings, DRAIN_S + 3)
+
+    def _start_deciders(self, dsn: str, port: int, token: str) -> None:
+        assert self._home
+        assert self._nats
         dsn = dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
-        stored = {**nats, "database_url": dsn}
-        deciding = {**stored, "host": "127.0.0.1", "port": port, "token": token}
-        working = {**nats, "drain_s": DRAIN_S}
-        log = self._home.log
+        stored = {**_on(self._nats.url), "database_url": dsn}
         self._serving = True
-        self._deciding.start(
+        self._nest.start(
             "coordinator",
-            log("coordinator"),
-            {**deciding, "reset_on_start": True},
+            self._home.log("coordinator"),
+            {**stored, "host": "127.0.0.1", "port": port, "token": token, "reset_on_start": True},
             {"reset_on_start": False},  # by then workers may hold batches
         )
         exports = str(Path.cwd() / "out")
-        self._deciding.start(
-            "sink", log("sink"), {**stored, "exports_dir": exports, "export_tick_s": 0.25}
+        self._nest.start(
+            "sink",
+            self._home.log("sink"),
+            {**stored, "exports_dir": exports, "export_tick_s": 0.25},
         )
-        for worker in ("generator", "judge"):
-            self._working.start(worker, log(worker), {**working, "host_any": True})
-        self._models = LocalModels(self._working, log, working, DRAIN_S + 3)
 
     def _wait(self, client: "Client") -> None:
         deadline = time.monotonic() + _START_S
@@ -215,6 +215,11 @@ class Stack:
         if self._home:
             (self.home / "api.json").unlink(missing_ok=True)
             self._home.release()
+
+
+def _on(nats_url: str) -> dict[str, Any]:
+    """The settings that all services share."""
+    return {"nats_url": nats_url, "ack_wait_s": ACK_WAIT_S}
 
 
 def _to_nobody(_line: str) -> None:

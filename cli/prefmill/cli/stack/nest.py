@@ -13,7 +13,7 @@ from prefmill.cli.stop import FAILED, Stop
 
 
 class Nest:
-    """A nursery with the services it has imported."""
+    """A nursery with the services it imports, in their order."""
 
     def __init__(self, *services: str) -> None:
         """Fork it. To be called before anything else makes a thread."""

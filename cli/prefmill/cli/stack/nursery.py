@@ -1,8 +1,10 @@
 """The process that services are forked from: it imports them once, starts them, starts those again
 that die, and ends with the command, however that ends.
 
-It is forked before the command has imported anything or made a thread. The command talks to it in
-lines of JSON over a socket; `prefmill.cli.stack.nest` is the command's end of it.
+It is forked before the command has made a thread, and imports one service after the other whenever
+there is nothing else to do: a service that is imported can be started while the others are not. The
+command talks to it in lines of JSON over a socket; `prefmill.cli.stack.nest` is the command's end
+of it.
 """
 
 import ctypes
@@ -17,6 +19,8 @@ import sys
 import time
 import traceback
 from collections import deque
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -56,7 +60,8 @@ def main(channel: socket.socket, parent: int, services: tuple[str, ...]) -> NoRe
         os.setsid()  # Ctrl-C is the command's to answer
         die_with(parent)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        Nursery(channel).run(services)
+        gc.disable()  # what is imported stays: looking for cycles in it is a tenth of the time
+        Nursery(channel, services).run()
         status = 0
     except Exception:  # noqa: BLE001 - the last line of defence of a process
         traceback.print_exc()
@@ -75,24 +80,18 @@ def die_with(parent: int) -> None:
 class Nursery:
     """The loop of the process: orders in, events out."""
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, services: tuple[str, ...]) -> None:
         self._channel = channel
+        self._to_load = deque(services)
         self._unread = b""
         self._children: dict[str, _Child] = {}
         self._stopping: set[str] = set()
         self._permits: Any = None
         self._woken = self._wake_on_child()
 
-    def run(self, services: tuple[str, ...]) -> None:
-        """Import, then serve until the command hangs up."""
-        try:
-            for name in services:
-                importlib.import_module(f"prefmill.{name}.app")
-        except Exception as error:
-            self._tell("broken", error=f"{type(error).__name__}: {error}")
-            raise
-        gc.collect()
-        gc.freeze()  # pages of what was imported stay shared
+    def run(self) -> None:
+        """Import and serve until the command hangs up."""
+        self._load(self._to_load[0])
         with selectors.DefaultSelector() as selector:
             selector.register(self._channel, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
@@ -107,6 +106,21 @@ class Nursery:
             self._act_on_time()
             if self._channel in ready and not self._listen():
                 return
+            if not ready and self._to_load:
+                self._load(self._to_load[0])
+
+    def _load(self, service: str) -> None:
+        """Import a service, if that is still to be done."""
+        if service not in self._to_load:
+            return
+        self._to_load.remove(service)
+        try:
+            with _without_websockets():
+                importlib.import_module(f"prefmill.{service}.app")
+                _warm()
+        except Exception as error:
+            self._tell("broken", error=f"{type(error).__name__}: {error}")
+            raise
 
     def _listen(self) -> bool:
         """Follow the orders that came; False if the command hung up."""
@@ -119,11 +133,13 @@ class Nursery:
     def _follow(self, orders: dict[str, Any]) -> None:
         match orders["do"]:
             case "check":
+                self._load("coordinator")
                 problems, devices = check(orders["recipe"])
                 self._tell("checked", problems=problems, devices=devices)
             case "permits":
                 self._permits = _permits(orders["permits"])
             case "start":
+                self._load(orders["service"])
                 orders["index"] = self._index(orders)
                 self._children[orders["name"]] = child = _Child(orders)
                 self._start(child)
@@ -137,6 +153,7 @@ class Nursery:
     def _start(self, child: _Child) -> None:
         child.due = None
         parent = os.getpid()
+        gc.freeze()  # pages of what was imported stay shared
         child.pid = os.fork()
         if child.pid == 0:
             self._become(child, parent)
@@ -146,6 +163,7 @@ class Nursery:
         """In the child: leave everything of the nursery's behind, and be the service."""
         status = 1
         try:
+            gc.enable()
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
@@ -222,7 +240,9 @@ class Nursery:
                 child.kill_at = now + 1
 
     def _patience(self) -> float | None:
-        """Seconds until something is due."""
+        """Seconds until something is due: none while there is something to import."""
+        if self._to_load:
+            return 0.0
         moments = [m for c in self._children.values() for m in (c.due, c.kill_at) if m is not None]
         return max(0.0, min(moments) - time.monotonic()) if moments else None
 
@@ -240,6 +260,29 @@ class Nursery:
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _do_nothing)
         return reader
+
+
+@contextmanager
+def _without_websockets() -> Generator[None]:
+    """nats-py imports aiohttp for `ws://` addresses alone, which no server of ours has; that is a
+    seventh of all there is to import. Whoever wants aiohttp later gets it."""
+    hidden = "aiohttp" not in sys.modules
+    if hidden:
+        sys.modules["aiohttp"] = None  # pyright: ignore[reportArgumentType]
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules["aiohttp"]
+
+
+def _warm() -> None:
+    """Find the plugins, and import the engine that nearly every recipe names: once here, not again
+    in each service."""
+    from prefmill.plugins import registry
+
+    if "openai" in registry.installed("engines"):
+        registry.load("engines", "openai")
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:

@@ -84,7 +84,12 @@ def build(settings: CoordinatorSettings, probes: Probes) -> FastStream:
         token = settings.token.get_secret_value() if settings.token else None
         api = create_api(Actions(conductor), token)
         config = uvicorn.Config(
-            api, host=settings.host, port=settings.port, log_level="warning", lifespan="off"
+            api,
+            host=settings.host,
+            port=settings.port,
+            log_level="warning",
+            lifespan="off",
+            ws="none",
         )
         server = holder["server"] = Server(config)
         work = (

@@ -5,14 +5,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from prefmill.sink.destinations.disk import aside_of, disk_errors, settle
-from prefmill.sink.formats.columns import Record, Schema
-
-arrow: Any = pa
-parquet: Any = pq
+from prefmill.sink.formats.columns import Record
 
 ENCODING: Final[dict[str, Any]] = {
     "compression": "zstd",
@@ -32,7 +26,7 @@ class ParquetShard:
     Equal records make equal bytes, however they were added.
     """
 
-    def __init__(self, path: Path, schema: Schema) -> None:
+    def __init__(self, path: Path, schema: Any) -> None:
         self.path = path
         self.schema = schema
         self._buffer: list[Record] = []
@@ -72,6 +66,9 @@ class ParquetShard:
     def _begun(self) -> Any:
         """The open file, begun with the first need of it."""
         if self._writer is None:
+            import pyarrow.parquet as pq
+
+            parquet: Any = pq
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = parquet.ParquetWriter(aside_of(self.path), self.schema, **ENCODING)
         return self._writer
@@ -86,7 +83,10 @@ class ParquetShard:
             raise
 
 
-def _table(records: list[Record], schema: Schema) -> Any:
+def _table(records: list[Record], schema: Any) -> Any:
+    import pyarrow as pa
+
+    arrow: Any = pa
     columns = [
         arrow.array([record[column.name] for record in records], type=column.type)
         for column in schema

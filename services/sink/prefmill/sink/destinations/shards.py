@@ -162,7 +162,7 @@ def schemas_of(formats: Sequence[Format]) -> dict[str, Any]:
         for config, schema in form.configs().items():
             if config in schemas:
                 raise RecipeError(f"two formats write the config {config!r}: name it once")
-            schemas[config] = schema
+            schemas[config] = schema() if callable(schema) else schema
     if not schemas:
         raise RecipeError("no format is named: name at least one, for example `raw`")
     return schemas

@@ -1,8 +1,8 @@
 """The columns that several formats share: their Arrow types, and their values."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
-import pyarrow as pa
 from pydantic_core import to_json
 
 from prefmill.contracts.base import Strict
@@ -14,16 +14,28 @@ from prefmill.plugins.format import ScoredRow, Written
 Record = dict[str, Any]
 """One row of a dataset: column → value."""
 
-arrow: Any = pa
-"""pyarrow ships no types; this is the one place where it enters the formats."""
+ArrowType = Callable[[], Any]
+"""Makes a pyarrow type. Types and schemas are made when an export begins: pyarrow is heavy, and a
+recipe is checked, and all of it but its datasets made, without it."""
+Schema = Callable[[], Any]
+"""Makes a pyarrow.Schema."""
 
-ArrowType = Any
-Schema = Any
 
-TEXT: Final[ArrowType] = arrow.string()
-SCORE: Final[ArrowType] = arrow.float64()
-INTEGER: Final[ArrowType] = arrow.int64()
-BOOLEAN: Final[ArrowType] = arrow.bool_()
+def _plain(name: str) -> ArrowType:
+    return lambda: getattr(_arrow(), name)()  # noqa: PLW0108 - it imports, when it is called
+
+
+def _arrow() -> Any:
+    """pyarrow, which ships no types; this is the one place where it enters the formats."""
+    import pyarrow as pa
+
+    return pa
+
+
+TEXT: Final[ArrowType] = _plain("string")
+SCORE: Final[ArrowType] = _plain("float64")
+INTEGER: Final[ArrowType] = _plain("int64")
+BOOLEAN: Final[ArrowType] = _plain("bool_")
 
 
 class NoOptions(Strict):
@@ -32,17 +44,18 @@ class NoOptions(Strict):
 
 def list_of(values: ArrowType) -> ArrowType:
     """A column of lists."""
-    return arrow.list_(values)
+    return lambda: _arrow().list_(values())
 
 
 def struct_of(**fields: ArrowType) -> ArrowType:
     """A column of records with these fields."""
-    return arrow.struct(list(fields.items()))
+    return lambda: _arrow().struct([(name, made()) for name, made in fields.items()])
 
 
 def schema_of(**columns: ArrowType) -> Schema:
     """The columns in order, between `id` and `metadata`."""
-    return arrow.schema([("id", TEXT), *columns.items(), ("metadata", TEXT)])
+    named = {"id": TEXT, **columns, "metadata": TEXT}
+    return lambda: _arrow().schema([(name, made()) for name, made in named.items()])
 
 
 TEXTS: Final[ArrowType] = list_of(TEXT)
