@@ -1,5 +1,6 @@
 """`prefmill check`: what a recipe would do, without doing it."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -18,7 +19,9 @@ def check(recipe: Path, rows: int | None, settings: tuple[str, ...]) -> None:
     """Validate RECIPE and estimate its calls, tokens and cost. Starts nothing, calls nothing."""
     ready = loaded(recipe, settings, rows)
     show_plan(plan_of(ready), ready)
-    click.echo(f"{recipe}: nothing wrong; run it with: prefmill run {recipe}")
+    words = ["prefmill", "run", str(recipe), *([f"--rows={rows}"] if rows else [])]
+    words += [word for setting in settings for word in ("--set", setting)]
+    click.echo(f"{recipe}: nothing wrong; run it with: {shlex.join(words)}")
 
 
 def plan_of(recipe: LoadedRecipe) -> RunPlan:

@@ -21,7 +21,7 @@ from prefmill.contracts.api import ExportRequest
 )
 @click.option("--margin", type=click.FloatRange(0), help="Least difference between the scores.")
 @click.option("--ties", type=click.Choice(["drop", "keep"]), help="What becomes of equal scores.")
-@click.option("--output", help="Folder of the dataset.")
+@click.option("--output", help="Folder of the dataset.  [./out/RUN-export]")
 @coordinator_options
 def export(
     name: str,
