@@ -64,3 +64,8 @@ class Format(Protocol):
 def names(specs: Iterable[dict[str, Any]]) -> Sequence[str]:
     """The plugin names of a list of specs."""
     return [next(iter(spec)) for spec in specs]
+
+
+def arrow_schema(schema: Any) -> Any:
+    """The pyarrow.Schema of a config, made now if `configs` gave a function that makes it."""
+    return schema() if callable(schema) else schema

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from prefmill.contracts.recipe import ColumnChoice, Output
 from prefmill.plugins import registry
 from prefmill.plugins.errors import RecipeError
-from prefmill.plugins.format import Format, FormatContext, ScoredRow, Written
+from prefmill.plugins.format import Format, FormatContext, ScoredRow, Written, arrow_schema
 
 WHERE: Final = "output.columns"
 METADATA: Final = "metadata"
@@ -86,6 +86,7 @@ class Selected:
     def _schema(self, config: str, schema: Any) -> Any:
         if config not in self._columns:
             return schema
+        schema = arrow_schema(schema)
         bare = schema
         for _ in schema:
             bare = bare.remove(0)
@@ -114,7 +115,7 @@ def _selected(
             if config in choices:
                 where, choice = choices[config]
                 columns[config] = list(_columns(choice))
-                problems += _problems(columns[config], schema.names, where, config)
+                problems += _problems(columns[config], arrow_schema(schema).names, where, config)
         made.append(cast("Format", Selected(form, columns)) if columns else form)
     if problems:
         raise RecipeError(*problems)

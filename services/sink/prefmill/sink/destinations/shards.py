@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from prefmill.contracts.api import FormatOutcome
 from prefmill.plugins.digest import digest_of
 from prefmill.plugins.errors import RecipeError
-from prefmill.plugins.format import Format, ScoredRow
+from prefmill.plugins.format import Format, ScoredRow, arrow_schema
 from prefmill.plugins.outputs import pages_of
 from prefmill.sink.destinations.card import CardFacts, card_of
 from prefmill.sink.destinations.disk import write_json, write_lines
@@ -162,7 +162,7 @@ def schemas_of(formats: Sequence[Format]) -> dict[str, Any]:
         for config, schema in form.configs().items():
             if config in schemas:
                 raise RecipeError(f"two formats write the config {config!r}: name it once")
-            schemas[config] = schema() if callable(schema) else schema
+            schemas[config] = arrow_schema(schema)
     if not schemas:
         raise RecipeError("no format is named: name at least one, for example `raw`")
     return schemas
