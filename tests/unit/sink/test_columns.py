@@ -5,6 +5,7 @@ import pytest
 from prefmill.contracts.recipe import Output
 from prefmill.plugins.outputs import formats_of
 from prefmill.plugins.registry import RecipeError
+from prefmill.sink.destinations.shards import schemas_of
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def made(making):
         return {
             config: (schema.names, form.write(row)[config].records)
             for form in formats_of(output, context)
-            for config, schema in form.configs().items()
+            for config, schema in schemas_of([form]).items()
         }
 
     return made
@@ -57,7 +58,7 @@ def test_a_column_of_the_source_comes_back_as_text(made):
 
 def test_names_are_kept_by_arrow_with_their_types(making):
     output = Output.model_validate({"formats": ["preference"], "columns": {"chosen_rating": "x"}})
-    schema = formats_of(output, making.context())[0].configs()["preference"]
+    schema = schemas_of(formats_of(output, making.context()))["preference"]
     assert str(schema.field("x").type) == "double"
 
 

@@ -185,7 +185,7 @@ def test_llama_factory_has_the_system_prompt_beside_the_turns_and_says_where_its
     assert [turn["from"] for turn in second["conversations"]] == ["human", "gpt", "human"]
     form = making.plugin("formats", "llama-factory", making.context())
     entry = form.pages()["dataset_info.json"]["prefmill"]
-    columns = form.configs()["llama-factory"].names
+    columns = schemas_of([form])["llama-factory"].names
     assert set(entry["columns"].values()) <= set(columns)
     assert entry["ranking"] is True
 
