@@ -1,6 +1,7 @@
 """A Postgres for the session with an empty, migrated ledger for each test; a NATS for each."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,8 +14,20 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from prefmill.cli.embedded import Home, Postgres, start_nats, start_postgres
 from prefmill.ledger.database import Ledger, migrate_to_head
 from prefmill.messaging.connection import connect
+from prefmill.plugins.registry import installed
 
 from .rig import Rig, make_rig
+
+
+@pytest.fixture(scope="session", autouse=True)
+def scripted_plugins() -> Iterator[None]:
+    """The plugins of the flow tests, found as those of any installed distribution."""
+    folder = str(Path(__file__).parents[1] / "flow" / "plugins")
+    sys.path.append(folder)
+    installed.cache_clear()
+    yield
+    sys.path.remove(folder)
+    installed.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -157,7 +157,7 @@ async def test_an_added_judge_is_all_that_is_called(rig: Rig) -> None:
         return reply_to(batch)  # type: ignore[arg-type]
 
     assert await rig.work(answer) == 3 * 2  # type: ignore[arg-type]
-    assert set(asked) == {plan.desired.judges["k"]}
+    assert set(asked) == {plan.desired.rubrics[0].judges["k"]}
 
 
 async def test_a_second_run_of_the_same_text_calls_nothing(rig: Rig) -> None:

@@ -12,6 +12,7 @@ from prefmill.contracts.work import JudgeRow
 from prefmill.coordinator.domain.plan import conversation
 from prefmill.coordinator.domain.prices import price_of
 from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel
+from prefmill.ledger.desired import subsets
 from prefmill.plugins.digest import seed_of
 from prefmill.plugins.engine import ChatRequest, Completion
 from prefmill.plugins.errors import EngineError, Rejected
@@ -36,13 +37,14 @@ class Trial:
 
     async def judge(self, judge: ResolvedModel, aspect: str) -> bool:
         """Have a judge rate the row's answers; False if it failed."""
-        assert self._resolved.rubric is not None
-        rubric = self._resolved.rubric.rubric
+        assert judge.rubric is not None
+        rubric = judge.rubric.rubric
         authors, texts = await self._texts()
-        if not texts:
-            self._say("the row has no answers to judge")
+        sets = subsets(judge.rubric.shows, len(texts))
+        if not texts or not sets:
+            self._say(f"the row has too few answers to judge: {len(texts)}")
             return False
-        asked = rubric.ask(self._judged(texts), aspect, tuple(range(len(texts))))
+        asked = rubric.ask(self._judged(texts), aspect, sets[0])
         request = ChatRequest(asked.messages, judge.params, self._seed(judge), asked.schema)
         self._show(judge, request, f", aspect {aspect}")
         if self._unsent(judge):
@@ -51,8 +53,9 @@ class Trial:
         if completion is None:
             return False
         self._heading("verdict")
-        readings = rubric.read(aspect, completion.text, len(texts))
-        for line in table(("text", "rating", "rationale"), _rows(authors, readings), left=3):
+        readings = rubric.read(aspect, completion.text, len(sets[0]))
+        shown = [authors[index] for index in sets[0]]
+        for line in table(("text", "rating", "rationale"), _rows(shown, readings), left=3):
             self._say(line)
         return True
 
@@ -83,7 +86,8 @@ class Trial:
         if self._resolved.sampler is None:
             return [], []
         by_alias = {model.alias: model for model in self._resolved.models}
-        models = [by_alias[alias] for alias in self._resolved.sampler.draw(self._row)]
+        drawn = [by_alias[alias] for alias in self._resolved.sampler.draw(self._row)]
+        models = [model for model in drawn for _ in range(model.spec.samples)]
         texts = await asyncio.gather(*(self._answer(model) for model in models))
         return [model.alias for model in models], list(texts)
 

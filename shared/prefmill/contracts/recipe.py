@@ -20,6 +20,18 @@ def _spec(value: object) -> object:
 Spec = Annotated[PluginSpec, BeforeValidator(_spec, json_schema_input_type=PluginSpec | str)]
 
 
+def _specs(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return tuple(_spec(item) for item in cast("Sequence[object]", value))
+    return _spec(value)
+
+
+Specs = Annotated[
+    PluginSpec | Annotated[tuple[PluginSpec, ...], Field(min_length=1)],
+    BeforeValidator(_specs, json_schema_input_type=PluginSpec | str | list[PluginSpec | str]),
+]
+
+
 class Price(Strict):
     """What a model costs, in US dollars per million tokens."""
 
@@ -46,6 +58,9 @@ class ModelSpec(Strict):
         default="keep", description="`fold` puts the system prompt into the first user turn."
     )
     price: Price | None = Field(default=None, description="Overrides the built-in price table.")
+    samples: int = Field(
+        default=1, ge=1, le=100, description="Answers of this model to a row, or its verdicts."
+    )
 
     def options(self) -> dict[str, JsonValue]:
         """The engine's own options, as written."""
@@ -63,14 +78,27 @@ class GenerateStep(Strict):
 class JudgeStep(Strict):
     """How answers are judged."""
 
-    rubric: Spec = Field(description="How a judge is asked: `{ultrafeedback: [honesty]}`.")
+    rubric: Specs = Field(
+        description="How a judge is asked: `{ultrafeedback: [honesty]}`, or a list of several."
+    )
     params: Params = Field(default=Params(), description="For all judges.")
-    quorum: int = Field(default=1, ge=1, description="Usable verdicts a row needs, per aspect.")
+    quorum: int = Field(
+        default=1, ge=1, description="Judges with a usable verdict that a row needs, per aspect."
+    )
+
+    @property
+    def rubrics(self) -> tuple[PluginSpec, ...]:
+        """The rubrics as a list, however they were written."""
+        return (self.rubric,) if isinstance(self.rubric, dict) else self.rubric
 
 
 class PoolStep(Strict):
     """How verdicts become scores: aspects within a judge first, then judges."""
 
+    of: tuple[str, ...] = Field(
+        default=(),
+        description="Aspects that make the score; those of the first rubric if none are named.",
+    )
     judges: Spec = Field(default={"mean": None}, description="Pool over judges.")
     aspects: Spec = Field(default={"mean": None}, description="Pool over one judge's aspects.")
 

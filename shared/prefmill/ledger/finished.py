@@ -26,7 +26,7 @@ class StoredAnswer:
 
 @dataclass(frozen=True, slots=True)
 class StoredVerdict:
-    """A verdict; readings in the order of the row's usable generations."""
+    """A verdict; readings in the row's order of the generations shown, `order` counts those."""
 
     model: str
     order: tuple[int, ...]

@@ -180,7 +180,7 @@ def _verdict_columns(verdicts: Sequence[tuple[Key, JudgedCell]]) -> Columns:
             (
                 *_cell_key(key, cell),
                 bytes.fromhex(cell.digest),
-                ",".join(map(str, cell.order)),
+                _places(cell.order),
                 to_json(cell.readings, exclude_none=True).decode(),
                 cell.raw,
                 *_call(cell),
@@ -220,12 +220,19 @@ def _attempt_columns(cells: Sequence[Numbered]) -> Columns:
                 cell.failure.detail,
                 getattr(cell, "raw", "") or getattr(cell, "text", "") or "",
                 _readings(cell),
-                ",".join(map(str, getattr(cell, "order", ()))) or None,
+                _places(getattr(cell, "order", ())) or None,
                 *_call(cell),
             )
             for key, cell in cells
         ],
     )
+
+
+def _places(order: Sequence[int]) -> str:
+    """The order among the texts shown, whichever of the row's generations these were: so a
+    verdict on a pair also holds in a run where the pair has other neighbours."""
+    places = {generation: place for place, generation in enumerate(sorted(order))}
+    return ",".join([str(places[generation]) for generation in order])
 
 
 def _readings(cell: Completed) -> str | None:

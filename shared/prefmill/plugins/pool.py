@@ -13,10 +13,11 @@ class Pool(Protocol):
     """`fit` sees all rows once (most pools ignore it); `score` pools one row's ratings.
 
     Ratings come as a matrix: raters × generations, None where a rater gave none. `raters` names its
-    rows: the recipe's judges, or the aspects of its rubric.
+    rows: the recipe's judges, or the aspects that make the score.
 
     Two class attributes may be left out. `fits = True`: `fit` has to see all rows. `separate`: each
-    verdict is a row of its own, instead of one row a judge; for pools of comparisons.
+    verdict is a row of its own, instead of one row a judge; for pools of comparisons. Of an aspect
+    judged in pairs, a row is a pair: 1 for the winner, 0 for the other, 0.5 each for a tie.
     """
 
     Options: ClassVar[type[Strict]]

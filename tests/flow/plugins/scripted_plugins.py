@@ -7,10 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from prefmill.contracts.base import Strict
 from prefmill.contracts.chat import Message, Params, Usage
 from prefmill.contracts.results import Reading
 from prefmill.contracts.work import JudgeRow
+from prefmill.plugins.digest import digest_of
 from prefmill.plugins.engine import ChatRequest, Completion, EngineOptions
 from prefmill.plugins.errors import Rejected, Transient, Unusable
 from prefmill.plugins.rubric import Question
@@ -88,7 +91,7 @@ class ScriptedRubric:
         self._options = options
 
     def fingerprint(self) -> str:
-        return "scripted"
+        return digest_of("scripted").hex()
 
     def ask(self, row: JudgeRow, aspect: str, order: tuple[int, ...]) -> Question:
         if self._options.fail == "ask":
@@ -106,3 +109,30 @@ class ScriptedRubric:
             Reading(status="rated", rating=rating) if rating else Reading(status="missing-block")
             for rating in ratings
         )
+
+
+class ScriptedEach(ScriptedRubric):
+    """One call for each text, on two aspects; `wordings` change the question of one of them."""
+
+    class Options(Strict):
+        fail: str = ""
+        wordings: dict[str, str] = Field(default={})
+
+    aspects = ("tone", "overall")
+    shows = "each"
+
+    def fingerprint_of(self, aspect: str) -> str:
+        return digest_of(aspect, self._options.wordings.get(aspect, "")).hex()
+
+    def fingerprint(self) -> str:
+        return digest_of([self.fingerprint_of(aspect) for aspect in self.aspects]).hex()
+
+
+class ScriptedPairs(ScriptedRubric):
+    """One call for every ordered pair."""
+
+    aspects = ("better",)
+    shows = "pairs"
+
+    def fingerprint(self) -> str:
+        return digest_of("pairs").hex()

@@ -9,7 +9,7 @@ from prefmill.contracts.recipe import Recipe
 from prefmill.coordinator.domain.cells import lacking, usable
 from prefmill.coordinator.domain.plan import Plan
 from prefmill.coordinator.domain.resolved import resolve
-from prefmill.ledger.desired import Desired, answer_key
+from prefmill.ledger.desired import Desired, DesiredRubric, answer_key
 from prefmill.ledger.planning import CellKey, RowState
 
 ALIASES = ("a", "b", "c")
@@ -26,13 +26,14 @@ def plan(attempts: int = 3, least: int = 2) -> Plan:
             "limits": {"attempts": attempts},
         }
     )
-    desired = Desired(
-        models={alias: index + 1 for index, alias in enumerate(ALIASES)},
+    rubric = DesiredRubric(
+        label="ultrafeedback",
+        aspects={"honesty": "aa", "helpfulness": "bb"},
         judges={"j": 11, "k": 12},
-        rubric="ultrafeedback",
-        aspects=("honesty", "helpfulness"),
-        least_generations=least,
+        least=least,
     )
+    models = {alias: index + 1 for index, alias in enumerate(ALIASES)}
+    desired = Desired(models=models, rubrics=(rubric,))
     return Plan(1, 1, resolve(recipe), desired, {}, reuse=False)
 
 

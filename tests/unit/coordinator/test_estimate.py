@@ -191,3 +191,16 @@ def test_a_users_table_that_is_none_is_told(
 
 def test_an_engine_of_this_machine_costs_nothing() -> None:
     assert price_of(recipe().models[0]) == Price(input=0, output=0)
+
+
+def test_samples_are_calls_and_texts_of_their_own() -> None:
+    free = {"engine": "simulated"}
+    made = plan(
+        recipe(
+            models={"a": {**free, "model": "a", "samples": 3}, "b": {**free, "model": "b"}},
+            judges={"j": {**free, "model": "j", "samples": 2}},
+        )
+    )
+    assert [slot(made, alias).calls for alias in "abj"] == [120, 40, 40 * 2 * 2]
+    less = slot(plan(recipe(judges={"j": {**free, "model": "j"}})), "j")
+    assert slot(made, "j").output_tokens == 2 * 2 * less.output_tokens

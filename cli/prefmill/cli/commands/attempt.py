@@ -52,7 +52,7 @@ async def _one(
 ) -> bool:
     if judge is None and (model or resolved.models):
         return await trial.generate(_named("model", resolved.models, model))
-    return await trial.judge(_named("judge", resolved.judges, judge), _aspect(resolved, aspect))
+    return await trial.judge(*_asked(resolved, judge, aspect))
 
 
 def _row(resolved: "Resolved", row: int) -> Prompt:
@@ -66,7 +66,7 @@ def _row(resolved: "Resolved", row: int) -> Prompt:
 
 
 def _named(kind: str, models: tuple["ResolvedModel", ...], alias: str | None) -> "ResolvedModel":
-    known = {model.alias: model for model in models}
+    known = {model.alias: model for model in reversed(models)}
     if not known:
         raise Stop(WRONG, f"error: the recipe has no {kind}")
     if alias is not None and alias not in known:
@@ -74,9 +74,18 @@ def _named(kind: str, models: tuple["ResolvedModel", ...], alias: str | None) ->
     return known[alias] if alias is not None else models[0]
 
 
-def _aspect(resolved: "Resolved", aspect: str | None) -> str:
-    assert resolved.rubric is not None  # there is a judge, so there is a rubric
-    aspects = resolved.rubric.rubric.aspects
-    if aspect is not None and aspect not in aspects:
-        raise Stop(WRONG, f"error: the rubric has no aspect {aspect!r}{nearest(aspect, aspects)}")
-    return aspect or aspects[0]
+def _asked(
+    resolved: "Resolved", alias: str | None, aspect: str | None
+) -> tuple["ResolvedModel", str]:
+    """The judge with the rubric that has the aspect, and the aspect by the rubric's own name."""
+    judge = _named("judge", resolved.judges, alias)
+    same = [one for one in resolved.judges if one.alias == judge.alias]
+    known = {
+        made.names.get(own, own): (one, own)
+        for one in same
+        if (made := one.rubric)
+        for own in made.rubric.aspects
+    }
+    if aspect is not None and aspect not in known:
+        raise Stop(WRONG, f"error: the rubric has no aspect {aspect!r}{nearest(aspect, known)}")
+    return known[aspect] if aspect is not None else next(iter(known.values()))

@@ -105,6 +105,8 @@ def _local_hub(source: Any) -> tuple[str, ...]:
 
 
 def _rooted(spec: Any, keys: tuple[str, ...], folder: Path) -> Any:
+    if isinstance(spec, list):
+        return [_rooted(item, keys, folder) for item in cast("list[Any]", spec)]
     if not isinstance(spec, dict):
         return spec
     items = cast("dict[str, Any]", spec).items()

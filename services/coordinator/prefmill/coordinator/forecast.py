@@ -2,14 +2,15 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from prefmill.contracts.api import RunPlan, RunRequest, SlotPlan
 from prefmill.coordinator.domain.estimate import estimate
-from prefmill.coordinator.domain.resolved import Resolved, resolve
+from prefmill.coordinator.domain.resolved import Resolved, ResolvedRubric, resolve
 from prefmill.ledger import runs, status
 from prefmill.ledger.database import Ledger
 from prefmill.ledger.runs import Run
+from prefmill.plugins.rubric import fingerprint_of
 
 
 async def forecast(
@@ -40,11 +41,23 @@ async def _stored(ledger: Ledger, run: Run, resolved: Resolved) -> Counter[tuple
     async with ledger.begin() as connection:
         slots = {(s.kind, s.key): s.id for s in await runs.slots_of(connection, run.id)}
         tallies = await status.tallies(connection, run.id)
+        before = await runs.desired_of(connection, run.id, run.revision)
+    asked = {slot: r.aspects for r in before.rubrics for slot in r.judges.values()}
     for model in (*resolved.models, *resolved.judges):
         slot = slots.get((model.kind, model.key))
         tally = tallies.get(slot) if slot is not None else None
-        stored[model.kind, model.alias] = tally.done + tally.failed if tally else 0
+        closed = tally.done + tally.failed if tally else 0
+        share = _kept(model.rubric, asked.get(slot or 0, {})) if model.rubric else 1.0
+        stored[model.kind, model.label] = round(closed * share)
     return stored
+
+
+def _kept(made: ResolvedRubric, before: Mapping[str, str]) -> float:
+    """The share of a slot's verdicts that still count: those on aspects that are asked about as
+    they were before."""
+    aspects = {aspect: fingerprint_of(made.rubric, aspect) for aspect in made.rubric.aspects}
+    same = sum(aspects.get(aspect) == hashed for aspect, hashed in before.items())
+    return same / len(before) if before else 1.0
 
 
 def _less(slot: SlotPlan, stored: int, *, all_stored: bool) -> SlotPlan:

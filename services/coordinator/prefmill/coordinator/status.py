@@ -130,7 +130,7 @@ def _slot(sight: Sight, fleet: Fleet, slot: PlanSlot) -> SlotStatus:
     wanted = wanted_of(sight, slot)
     return SlotStatus(
         kind=slot.model.kind,
-        alias=slot.model.alias,
+        alias=slot.model.label,
         model=slot.model.model,
         lane=lane.slug,
         wanted=wanted,
@@ -184,9 +184,10 @@ def wanted_of(sight: Sight, slot: PlanSlot) -> int:
     if sight.run.state == "finished":
         return closed
     if slot.model.kind == "generate":
-        return max(closed, Counter(sight.run.drawn)[slot.model.alias])
+        drawn = Counter(sight.run.drawn)[slot.model.alias]
+        return max(closed, drawn * sight.plan.calls_per_row(slot))
     usable = sight.run.rows - sight.run.rows_failed
-    return max(closed, usable * len(sight.plan.desired.aspects))
+    return max(closed, usable * sight.plan.calls_per_row(slot))
 
 
 RunAction = Literal["pause", "resume", "cancel", "retry"]

@@ -1,6 +1,6 @@
 """Recipes come in: a new run, a known one that goes on, a changed one, or only a question."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,14 @@ from prefmill.contracts.api import RunRequest
 from prefmill.contracts.recipe import Recipe
 from prefmill.coordinator.domain.changes import changes
 from prefmill.coordinator.domain.plan import Plan, source_digest
-from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel, resolve
+from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel, ResolvedRubric, resolve
 from prefmill.ledger import planning, reuse, runs
 from prefmill.ledger.database import Ledger, retried
-from prefmill.ledger.desired import Desired
+from prefmill.ledger.desired import Desired, DesiredRubric
 from prefmill.ledger.planning import StoredBatch
 from prefmill.ledger.runs import Run
 from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.rubric import fingerprint_of
 
 
 @dataclass(frozen=True)
@@ -100,17 +101,34 @@ async def _put_revision(
     models = (*resolved.models, *resolved.judges)
     await runs.register_lanes(connection, [m.lane.model_dump(mode="json") for m in models])
     slots = await runs.put_slots(connection, run_id, [_slot(model) for model in models])
-    rubric = resolved.rubric
-    desired = Desired(
-        models={model.alias: slots[model.key].id for model in resolved.models},
-        judges={judge.alias: slots[judge.key].id for judge in resolved.judges},
-        rubric=rubric.name if rubric else "",
-        rubric_hash=rubric.rubric.fingerprint() if rubric else "",
-        aspects=rubric.rubric.aspects if rubric else (),
-        least_generations=resolved.least_generations,
+    ids = {key: slot.id for key, slot in slots.items()}
+    desired = desired_of(resolved, ids)
+    await runs.add_revision(connection, run_id, number, dumped(resolved.recipe), desired)
+
+
+def desired_of(resolved: Resolved, slots: Mapping[bytes, int]) -> Desired:
+    """What a recipe wants, by the ledger's slots, which are given by their keys."""
+    models, judges = resolved.recipe.models, resolved.recipe.judges
+    return Desired(
+        models={model.alias: slots[model.key] for model in resolved.models},
+        samples={alias: spec.samples for alias, spec in models.items() if spec.samples > 1},
+        rubrics=tuple(_rubric(resolved, rubric, slots) for rubric in resolved.rubrics),
+        judge_samples={alias: spec.samples for alias, spec in judges.items() if spec.samples > 1},
         rows=rows_wanted(resolved),
     )
-    await runs.add_revision(connection, run_id, number, dumped(resolved.recipe), desired)
+
+
+def _rubric(resolved: Resolved, made: ResolvedRubric, slots: Mapping[bytes, int]) -> DesiredRubric:
+    rubric = made.rubric
+    return DesiredRubric(
+        label=made.label,
+        shows=made.shows,
+        hash=rubric.fingerprint(),
+        aspects={aspect: fingerprint_of(rubric, aspect) for aspect in rubric.aspects},
+        names=made.names,
+        judges={judge.alias: slots[judge.key] for judge in resolved.judges_with(made)},
+        least=resolved.least_generations(made.shows),
+    )
 
 
 def rows_wanted(resolved: Resolved) -> int | None:
@@ -122,7 +140,7 @@ def rows_wanted(resolved: Resolved) -> int | None:
 def _slot(model: ResolvedModel) -> dict[str, Any]:
     return {
         "kind": model.kind,
-        "alias": model.alias,
+        "alias": model.label,
         "key": model.key,
         "model": model.model,
         "lane": model.lane.slug,

@@ -29,8 +29,7 @@ class Windows:
         """Rows that may be out on the lane, of all runs."""
         spec = plan.lanes[lane]
         calls = max(self.floor, 2 * self.fleet.slots(lane, spec.digest))
-        per_row = max(1, len(plan.desired.aspects)) if spec.kind == "judge" else 1
-        return max(1, calls // per_row)
+        return max(1, calls // plan.calls_by_lane[lane])
 
     def room(self, plan: Plan, lane: str) -> int:
         """Rows this run may publish on the lane now: what is free, and no more than its share

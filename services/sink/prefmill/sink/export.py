@@ -71,8 +71,14 @@ class Job:
         return range(rows if wanted is None else min(rows, wanted))
 
     @property
+    def scoring(self) -> tuple[str, ...]:
+        """The aspects that make the score: those the recipe names, or the first rubric's."""
+        first = self.desired.rubrics[:1]
+        return self.pool.of or tuple(r.name_of(aspect) for r in first for aspect in r.aspects)
+
+    @property
     def quorum(self) -> int:
-        """Usable verdicts that each aspect of a row needs."""
+        """Judges with a usable verdict that each aspect of a row needs."""
         return self.recipe.judge.quorum if self.recipe.judge else 1
 
 
@@ -119,8 +125,7 @@ class Exporter:
         """Blocking, in a thread of its own; the ledger is read through `loop`."""
 
         wait_for = WaitFor(loop)
-        wanted = job.desired
-        judges, aspects = pools_of(job.pool, tuple(wanted.judges), wanted.aspects)
+        judges, aspects = pools_of(job.pool, job.desired.judges, job.scoring)
         folder = Path(job.export.directory or self._exports_dir / f"{job.run.name}-{job.export.id}")
         destination = FilesDestination(FilesOptions(files=folder))
         spec: dict[str, JsonValue] = {
@@ -143,13 +148,13 @@ class Exporter:
 
     def _fit(self, job: Job, judges: Pool, aspects: Pool, wait_for: WaitFor) -> None:
         """Show all rows to the pools that want to see them, aspects first: judges build on them."""
-        names = job.desired.aspects, tuple(job.desired.judges)
+        names = job.scoring, job.desired.judges
         if needs_fit(aspects):
             rows = self._rows(job, 0, wait_for)
             aspects.fit(given for row in rows for given in aspect_ratings(row, *names))
         if needs_fit(judges):
             rows = self._rows(job, 0, wait_for)
-            judges.fit(judge_ratings(row, aspects, *names) for row in rows)
+            judges.fit(judge_ratings(row, aspects, *names, judges) for row in rows)
 
     def _rows(self, job: Job, start: int, wait_for: WaitFor) -> Iterator[FinishedRow]:
         for page in _pages(job.positions[start:]):
@@ -177,7 +182,7 @@ def _pages(positions: range) -> Iterator[range]:
 
 def _formats(job: Job) -> list[Format]:
     context = FormatContext(
-        judges=tuple(job.desired.judges),
+        judges=job.desired.judges,
         aspects=job.desired.aspects,
         pairing=job.output.pairing,
         seed=job.recipe.seed if job.output.pairing.seed is None else job.output.pairing.seed,
@@ -187,7 +192,8 @@ def _formats(job: Job) -> list[Format]:
 
 def _scored(job: Job, row: FinishedRow, judges: Pool, aspects: Pool) -> Any:
     wanted = job.desired
-    return score_row(row, judges, aspects, job.quorum, wanted.aspects, tuple(wanted.judges))
+    names, who = wanted.aspects, wanted.judges
+    return score_row(row, judges, aspects, job.quorum, names, who, job.scoring)
 
 
 def _facts(job: Job) -> CardFacts:
@@ -196,8 +202,8 @@ def _facts(job: Job) -> CardFacts:
         name=job.run.name,
         version=importlib.metadata.version("prefmill-sink"),
         models=models,
-        judges={alias: job.slots[slot].model for alias, slot in job.desired.judges.items()},
-        rubric=job.desired.rubric,
+        judges={a: job.slots[s].model for r in job.desired.rubrics for a, s in r.judges.items()},
+        rubric=" and ".join(rubric.label for rubric in job.desired.rubrics),
         aspects=job.desired.aspects,
         judges_pool=next(iter(job.pool.judges)),
         aspects_pool=next(iter(job.pool.aspects)),
@@ -222,7 +228,10 @@ def _manifest(job: Job, facts: CardFacts) -> dict[str, Any]:
         "seed": job.recipe.seed,
         "models": dict(facts.models),
         "judges": dict(facts.judges),
-        "rubric": {"name": job.desired.rubric, "hash": job.desired.rubric_hash},
+        "rubrics": [
+            {"name": rubric.label, "hash": rubric.hash, "aspects": list(rubric.aspects)}
+            for rubric in job.desired.rubrics
+        ],
         "pool": job.pool.model_dump(mode="json"),
         "output": job.output.model_dump(mode="json"),
         "prompts": len(job.positions),

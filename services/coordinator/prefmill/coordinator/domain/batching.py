@@ -115,8 +115,8 @@ def message(batch_id: int, slot: PlanSlot, plan: Plan, rows: Sequence[bytes]) ->
         "lane_digest": lane.digest,
         "params": slot.model.params.model_dump(mode="json", exclude_defaults=True),
     }
-    rubric = plan.resolved.rubric
-    if slot.model.kind == "judge" and rubric:
+    rubric = slot.model.rubric
+    if rubric:
         head |= {"rubric": rubric.name, "rubric_options": rubric.options}
     return to_json(head)[:-1] + b',"rows":[' + b",".join(rows) + b"]}"
 

@@ -1,10 +1,11 @@
 """Desired minus stored, for one row: which cells it lacks. Pure, and the only place that knows."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from prefmill.coordinator.domain.plan import Plan, PlanSlot
-from prefmill.ledger.desired import Generation, answer_key
+from prefmill.ledger.desired import Generation, WantedVerdict, answer_key
 from prefmill.ledger.planning import CellKey, RowState
 
 
@@ -44,27 +45,44 @@ def _lacking_answers(row: RowState, plan: Plan) -> list[Lacking]:
 
 def _lacking_verdicts(row: RowState, plan: Plan) -> list[Lacking]:
     shown = usable(row, plan)
-    content = row.content + b"".join([sha for _, sha in shown])
     return [
-        _next(row, plan, key, content, len(shown))
-        for _, key in plan.desired.verdicts(shown)
-        if key not in row.verdicts and key not in row.failures
+        _next(row, plan, wanted.key, _content(row, wanted, shown), wanted)
+        for wanted in plan.desired.verdicts(shown)
+        if wanted.key not in row.verdicts and wanted.key not in row.failures
     ]
 
 
-def _next(row: RowState, plan: Plan, key: CellKey, content: bytes, texts: int = 0) -> Lacking:
+def _content(
+    row: RowState, wanted: WantedVerdict, usable: Sequence[tuple[Generation, bytes]]
+) -> bytes:
+    """What a judge is asked about: the row, the question and the texts shown, in the row's order.
+    A pair shown the other way round is another question."""
+    texts = b"".join([usable[index][1] for index in sorted(wanted.shown)])
+    turned = (
+        b"turned" if wanted.rubric.shows == "pairs" and wanted.shown[0] > wanted.shown[1] else b""
+    )
+    return row.content + bytes.fromhex(wanted.rubric.aspects[wanted.key.aspect]) + texts + turned
+
+
+def _next(
+    row: RowState, plan: Plan, key: CellKey, content: bytes, wanted: WantedVerdict | None = None
+) -> Lacking:
     slot = plan.slots[key.slot_id]
     made, counted = row.attempts.get(key, (0, 0))
     digest = first = request_digest(plan.seed, slot.model.key, key, 0, content)
     if made:
         digest = request_digest(plan.seed, slot.model.key, key, made, content)
     last = counted + 1 >= plan.attempts
-    return Lacking(slot, key, made, last, digest, _order(first, made, texts) if texts else ())
+    order: tuple[int, ...] = ()
+    if wanted:
+        shuffled = wanted.rubric.shows == "all"
+        order = _order(first, made, len(wanted.shown)) if shuffled else wanted.shown
+    return Lacking(slot, key, made, last, digest, order)
 
 
 def request_digest(seed: int, slot: bytes, key: CellKey, attempt: int, content: bytes) -> bytes:
     """SHA-256 of everything that determines an answer: the slot's key holds engine, model,
-    parameters, rubric and templates; `content` what is asked, with the texts to be judged."""
+    parameters and rubric; `content` what is asked: the templates, and the texts to be judged."""
     asked = f"{seed}|{key.aspect}|{key.sample}|{attempt}|".encode()
     return hashlib.sha256(asked + slot + content).digest()
 

@@ -9,7 +9,8 @@ from prefmill.contracts.api import RunPlan, SlotPlan
 from prefmill.contracts.rows import Prompt
 from prefmill.contracts.work import JudgeRow
 from prefmill.coordinator.domain.prices import VARIABLE, context_of, price_of
-from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel
+from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel, ResolvedRubric
+from prefmill.ledger.desired import subsets
 
 CHARS_PER_TOKEN: Final = 4
 TOKENS_PER_MESSAGE: Final = 4
@@ -59,7 +60,7 @@ def estimate(resolved: Resolved, prompts: Iterable[Prompt], *, sample: int = SAM
     rows = _rows(resolved, seen.rows, stream, sample)
     scale = (rows or max(seen.rows, COUNTED)) / seen.rows if seen.rows else 0.0
     slots = [
-        _slot(resolved, model, seen.sums[model.kind, model.alias], scale)
+        _slot(resolved, model, seen.sums[model.kind, model.label], scale)
         for model in (*resolved.models, *resolved.judges)
     ]
     return RunPlan(rows=rows, slots=tuple(slots), problems=tuple(_problems(resolved, rows, seen)))
@@ -83,16 +84,17 @@ def _rows(resolved: Resolved, seen: int, rest: Iterator[Prompt], sample: int) ->
 def _look(resolved: Resolved, prompts: Iterable[Prompt]) -> _Sample:
     seen = _Sample()
     for model in (*resolved.models, *resolved.judges):
-        seen.sums[model.kind, model.alias] = _Sum()
-    asked = _question_tokens(resolved)
+        seen.sums[model.kind, model.label] = _Sum()
+    asked = {made.label: _question_tokens(made) for made in resolved.rubrics}
     for position, prompt in enumerate(prompts):
         seen.rows += 1
         if prompt.failure:
             seen.failed += 1
             continue
         texts = _answers(resolved, seen, position, prompt)
-        if len(texts) >= resolved.least_generations:
-            _verdicts(resolved, seen, prompt, texts, asked)
+        for made in resolved.rubrics:
+            if len(texts) >= resolved.least_generations(made.shows):
+                _verdicts(resolved, seen, prompt, texts, made, asked[made.label])
     return seen
 
 
@@ -109,31 +111,38 @@ def _answers(resolved: Resolved, seen: _Sample, position: int, prompt: Prompt) -
     drawn = [by_alias[alias] for alias in resolved.sampler.draw(position)]
     for model in drawn:
         most = model.params.max_tokens or UNLIMITED_ANSWER
-        seen.sums["generate", model.alias].add(1, read, most)
-    return [min(USUAL_ANSWER, model.params.max_tokens or USUAL_ANSWER) for model in drawn]
+        seen.sums["generate", model.label].add(model.spec.samples, read, most)
+    return [
+        min(USUAL_ANSWER, model.params.max_tokens or USUAL_ANSWER)
+        for model in drawn
+        for _ in range(model.spec.samples)
+    ]
 
 
 def _verdicts(
-    resolved: Resolved, seen: _Sample, prompt: Prompt, texts: Sequence[int], asked: int
+    resolved: Resolved,
+    seen: _Sample,
+    prompt: Prompt,
+    texts: Sequence[int],
+    made: ResolvedRubric,
+    asked: int,
 ) -> None:
-    if resolved.rubric is None:
-        return
-    rubric = resolved.rubric.rubric
-    read = asked + sum(texts) + sum(tokens_in(m.content) for m in prompt.messages)
-    written = len(texts) * rubric.tokens_per_text
-    for judge in resolved.judges:
+    sets = subsets(made.shows, len(texts))
+    each = sum(texts[index] for shown in sets for index in shown) // len(sets)
+    read = asked + each + sum(tokens_in(m.content) for m in prompt.messages)
+    written = len(sets[0]) * made.rubric.tokens_per_text
+    for judge in resolved.judges_with(made):
         most = min(written, judge.params.max_tokens or written)
-        sums = seen.sums["judge", judge.alias]
-        sums.add(len(rubric.aspects), read, most, len(texts))
+        calls = len(made.rubric.aspects) * len(sets) * judge.spec.samples
+        seen.sums["judge", judge.label].add(calls, read, most, len(sets[0]))
 
 
-def _question_tokens(resolved: Resolved) -> int:
+def _question_tokens(made: ResolvedRubric) -> int:
     """Tokens of what a judge is told besides prompt and texts, on average over the aspects."""
-    if resolved.rubric is None:
-        return 0
-    rubric = resolved.rubric.rubric
+    rubric = made.rubric
     row = JudgeRow(row=0, instruction="", generations=("", ""), cells=())
-    questions = [rubric.ask(row, aspect, (0, 1)).messages for aspect in rubric.aspects]
+    shown = subsets(made.shows, 2)[0]
+    questions = [rubric.ask(row, aspect, shown).messages for aspect in rubric.aspects]
     tokens = [tokens_in(m.content) + TOKENS_PER_MESSAGE for asked in questions for m in asked]
     return sum(tokens) // max(1, len(questions))
 
@@ -144,7 +153,7 @@ def _slot(resolved: Resolved, model: ResolvedModel, sums: _Sum, scale: float) ->
     cost = (read * price.input + written * price.output) / 1e6 if price else None
     return SlotPlan(
         kind=model.kind,
-        alias=model.alias,
+        alias=model.label,
         model=model.model,
         calls=round(sums.calls * scale),
         stored=0,
@@ -152,11 +161,11 @@ def _slot(resolved: Resolved, model: ResolvedModel, sums: _Sum, scale: float) ->
         output_tokens=written,
         cost_usd=cost,
         paid=model.engine.paid,
-        warnings=tuple(_warnings(resolved, model, sums)),
+        warnings=tuple(_warnings(model, sums)),
     )
 
 
-def _warnings(resolved: Resolved, model: ResolvedModel, sums: _Sum) -> Iterator[str]:
+def _warnings(model: ResolvedModel, sums: _Sum) -> Iterator[str]:
     if price_of(model) is None:
         yield (
             f"no price is known for {model.model}: its cost is not counted; give it a "
@@ -168,8 +177,8 @@ def _warnings(resolved: Resolved, model: ResolvedModel, sums: _Sum) -> Iterator[
             f"the longest call has about {sums.longest:,} tokens, the context of {model.model} "
             f"is {context:,}; such rows will fail"
         )
-    if model.kind == "judge" and resolved.rubric and model.params.max_tokens:
-        need = sums.texts * resolved.rubric.rubric.tokens_per_text
+    if model.rubric and model.params.max_tokens:
+        need = sums.texts * model.rubric.rubric.tokens_per_text
         if model.params.max_tokens < need:
             yield (
                 f"max_tokens {model.params.max_tokens} may be too few: a verdict on "

@@ -8,7 +8,7 @@ from prefmill.contracts.chat import Message
 from prefmill.contracts.rows import Prompt
 from prefmill.contracts.workers import LaneSpec
 from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel
-from prefmill.ledger.desired import Desired
+from prefmill.ledger.desired import Desired, subsets
 from prefmill.ledger.planning import RowState
 from prefmill.plugins.digest import digest_of
 
@@ -60,7 +60,8 @@ class Plan:
     @cached_property
     def slots(self) -> dict[int, PlanSlot]:
         """All slots of models and judges, by id; models first."""
-        ids = (*self.desired.models.values(), *self.desired.judges.values())
+        judges = (slot for rubric in self.desired.rubrics for slot in rubric.judges.values())
+        ids = (*self.desired.models.values(), *judges)
         models = (*self.resolved.models, *self.resolved.judges)
         return {slot: PlanSlot(slot, model) for slot, model in zip(ids, models, strict=True)}
 
@@ -71,12 +72,30 @@ class Plan:
 
     @property
     def judges(self) -> list[PlanSlot]:
-        """The slots of the judges."""
-        return [self.slots[slot] for slot in self.desired.judges.values()]
+        """The slots of the judges, with one rubric each."""
+        return [slot for slot in self.slots.values() if slot.model.kind == "judge"]
+
+    @cached_property
+    def texts_per_row(self) -> int:
+        """Generations of a row, going by the first; two where they come with the data."""
+        sampler = self.resolved.sampler
+        return len(self.desired.generations(sampler.draw(0), None)) if sampler else 2
 
     def calls_per_row(self, slot: PlanSlot) -> int:
-        """Calls that one row means on a slot."""
-        return len(self.desired.aspects) if slot.model.kind == "judge" else 1
+        """Calls that one row means on a slot, about."""
+        if slot.model.rubric is None:
+            return self.desired.samples.get(slot.model.alias, 1)
+        rubric = slot.model.rubric
+        verdicts = len(rubric.rubric.aspects) * len(subsets(rubric.shows, self.texts_per_row))
+        return verdicts * self.desired.judge_samples.get(slot.model.alias, 1)
+
+    @cached_property
+    def calls_by_lane(self) -> dict[str, int]:
+        """Most calls that one row of a batch means on each lane, about."""
+        calls = dict.fromkeys(self.lanes, 1)
+        for slot in self.slots.values():
+            calls[slot.lane] = max(calls[slot.lane], self.calls_per_row(slot))
+        return calls
 
     @cached_property
     def lanes(self) -> dict[str, LaneSpec]:

@@ -1,14 +1,15 @@
 """A recipe with all its plugins found and their options checked."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import JsonValue
 
 from prefmill.contracts.chat import Params
-from prefmill.contracts.recipe import ModelSpec, Recipe
-from prefmill.contracts.work import LaneKind
+from prefmill.contracts.recipe import ModelSpec, PluginSpec, Recipe
+from prefmill.contracts.work import LaneKind, Shows
 from prefmill.contracts.workers import LaneSpec
 from prefmill.plugins import registry
 from prefmill.plugins.digest import digest_of
@@ -18,15 +19,32 @@ from prefmill.plugins.format import FormatContext
 from prefmill.plugins.lanes import engine_of, lane_of
 from prefmill.plugins.outputs import formats_of
 from prefmill.plugins.pool import pools_of
-from prefmill.plugins.rubric import Rubric
+from prefmill.plugins.rubric import Rubric, shows_of
 from prefmill.plugins.sampler import Sampler
 from prefmill.plugins.source import Source
 
 
 @dataclass(frozen=True)
+class ResolvedRubric:
+    """A rubric, with what a judge needs to make the same one. `label` is its name within the
+    recipe, `names` those of its aspects where another rubric has an aspect of that name."""
+
+    label: str
+    name: str
+    options: dict[str, JsonValue]
+    rubric: Rubric
+    names: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def shows(self) -> Shows:
+        """What one verdict shows."""
+        return shows_of(self.rubric)
+
+
+@dataclass(frozen=True)
 class ResolvedModel:
-    """A model or judge of a recipe: its lane, and `key`, the digest (32 bytes) of all that
-    determines its answers to a given row."""
+    """A model, or a judge with one of the rubrics: its lane, and `key`, the digest (32 bytes) of
+    all that determines its answers to a given row and aspect. `label` tells the rubrics apart."""
 
     kind: LaneKind
     alias: str
@@ -35,20 +53,13 @@ class ResolvedModel:
     params: Params
     lane: LaneSpec
     key: bytes
+    rubric: ResolvedRubric | None = None
+    label: str = ""
 
     @property
     def model(self) -> str:
         """The model id."""
         return str(self.lane.options["model"])
-
-
-@dataclass(frozen=True)
-class ResolvedRubric:
-    """The rubric, with what a judge needs to make the same one."""
-
-    name: str
-    options: dict[str, JsonValue]
-    rubric: Rubric
 
 
 @dataclass(frozen=True)
@@ -60,14 +71,21 @@ class Resolved:
     sampler: Sampler | None
     models: tuple[ResolvedModel, ...]
     judges: tuple[ResolvedModel, ...]
-    rubric: ResolvedRubric | None
+    """Each with each of the rubrics, the first rubric's first."""
+    rubrics: tuple[ResolvedRubric, ...]
 
-    @property
-    def least_generations(self) -> int:
-        """Usable generations a row needs to be judged: one if given responses are labelled, or
-        if KTO or SFT, which want no pairs, are among the formats; else two."""
+    def least_generations(self, shows: Shows) -> int:
+        """Usable generations a row needs to be judged: a pair needs two, one is enough where each
+        is judged alone; else one if given responses are labelled, or if KTO or SFT, which want no
+        pairs, are among the formats, and two if not."""
+        if shows != "all":
+            return 2 if shows == "pairs" else 1
         names = {next(iter(spec)) for spec in self.recipe.output.formats}
         return 2 if self.models and not names & {"kto", "sft"} else 1
+
+    def judges_with(self, rubric: ResolvedRubric) -> list[ResolvedModel]:
+        """The judges, as they are asked by one of the rubrics."""
+        return [judge for judge in self.judges if judge.rubric is rubric]
 
 
 def resolve(recipe: Recipe) -> Resolved:
@@ -82,13 +100,18 @@ def resolve(recipe: Recipe) -> Resolved:
             return None
 
     source = attempt(lambda: _plugin("sources", recipe.source, "source"))
-    rubric = attempt(lambda: _rubric(recipe))
+    rubrics: tuple[ResolvedRubric, ...] = attempt(lambda: rubrics_of(recipe)) or ()
     sampler = attempt(lambda: _sampler(recipe))
     models = [attempt(lambda a=a, s=s: _model(recipe, a, s)) for a, s in recipe.models.items()]
     judges = [
-        attempt(lambda a=a, s=s: _judge(recipe, a, s, rubric)) for a, s in recipe.judges.items()
+        attempt(lambda a=a, s=s, r=r: _judge(recipe, a, s, r))
+        for r in rubrics or (None,)
+        for a, s in recipe.judges.items()
     ]
-    attempt(lambda: _check_outputs(recipe, rubric.rubric.aspects if rubric else ()))
+    aspects = tuple(made.names.get(a, a) for made in rubrics for a in made.rubric.aspects)
+    scoring = recipe.pool.of or aspects[: len(rubrics[0].rubric.aspects) if rubrics else 0]
+    attempt(lambda: _check_outputs(recipe, aspects, scoring))
+    attempt(lambda: _check_scored(recipe, aspects))
     problems.extend(_contradictions(recipe))
     if problems:
         raise RecipeError(*dict.fromkeys(problems))
@@ -99,7 +122,7 @@ def resolve(recipe: Recipe) -> Resolved:
         sampler,
         _numbered([model for model in models if model]),
         _numbered([judge for judge in judges if judge]),
-        rubric,
+        rubrics,
     )
 
 
@@ -119,16 +142,43 @@ def _placed(problem: str, where: str) -> str:
     return problem if problem.startswith(where) else f"{where}: {problem}"
 
 
-def _rubric(recipe: Recipe) -> ResolvedRubric | None:
-    if recipe.judge is None:
-        return None
-    where = "judge.rubric"
-    try:
-        name = registry.name_in("rubrics", recipe.judge.rubric)
-        plugin, options = registry.named_options("rubrics", recipe.judge.rubric, where)
-        return ResolvedRubric(name, options.model_dump(mode="json"), plugin(options))
-    except RecipeError as error:
-        raise RecipeError(*(_placed(problem, where) for problem in error.problems)) from error
+def rubrics_of(recipe: Recipe) -> tuple[ResolvedRubric, ...]:
+    """The recipe's rubrics; RecipeError for those that are not there or refuse their options."""
+    specs = _separate(recipe.judge.rubrics) if recipe.judge else ()
+    places = [f"judge.rubric.{i}" if len(specs) > 1 else "judge.rubric" for i in range(len(specs))]
+    labels: Counter[str] = Counter()
+    made: list[ResolvedRubric] = []
+    for spec, where in zip(specs, places, strict=True):
+        try:
+            name = registry.name_in("rubrics", spec)
+            plugin, options = registry.named_options("rubrics", spec, where)
+            rubric = plugin(options)
+        except RecipeError as error:
+            raise RecipeError(*(_placed(problem, where) for problem in error.problems)) from error
+        labels[name] += 1
+        label = f"{name}-{labels[name]}" if labels[name] > 1 else name
+        made.append(ResolvedRubric(label, name, options.model_dump(mode="json"), rubric))
+    return _told_apart(made)
+
+
+def _separate(specs: Sequence[PluginSpec]) -> Sequence[PluginSpec]:
+    """`{ultrafeedback: [honesty], critique: null}`, where every key is a rubric, means several."""
+    if (
+        len(specs) > 1
+        or len(specs[0]) < 2
+        or not specs[0].keys() <= registry.installed("rubrics").keys()
+    ):
+        return specs
+    return [{name: value} for name, value in specs[0].items()]
+
+
+def _told_apart(rubrics: Sequence[ResolvedRubric]) -> tuple[ResolvedRubric, ...]:
+    """Aspects that two rubrics have bear the rubric's label in their name."""
+    counts = Counter(aspect for made in rubrics for aspect in made.rubric.aspects)
+    return tuple(
+        replace(made, names={a: f"{made.label}-{a}" for a in made.rubric.aspects if counts[a] > 1})
+        for made in rubrics
+    )
 
 
 def _sampler(recipe: Recipe) -> Sampler | None:
@@ -154,7 +204,14 @@ def _model(recipe: Recipe, alias: str, spec: ModelSpec) -> ResolvedModel:
         recipe.generate.system,
     )
     return ResolvedModel(
-        "generate", alias, spec, engine, params, lane_of("generate", spec, options), key
+        "generate",
+        alias,
+        spec,
+        engine,
+        params,
+        lane_of("generate", spec, options),
+        key,
+        label=alias,
     )
 
 
@@ -168,10 +225,12 @@ def _judge(
         spec.engine,
         options.identity(),
         params.model_dump(mode="json"),
-        rubric and rubric.name,
-        rubric and rubric.rubric.fingerprint(),
+        rubric and (rubric.name, rubric.shows),
     )
-    return ResolvedModel("judge", alias, spec, engine, params, lane_of("judge", spec, options), key)
+    lane = lane_of("judge", spec, options)
+    several = rubric and recipe.judge and len(_separate(recipe.judge.rubrics)) > 1
+    label = f"{alias}/{rubric.label}" if rubric and several else alias
+    return ResolvedModel("judge", alias, spec, engine, params, lane, key, rubric, label)
 
 
 def _numbered(models: list[ResolvedModel]) -> tuple[ResolvedModel, ...]:
@@ -182,15 +241,11 @@ def _numbered(models: list[ResolvedModel]) -> tuple[ResolvedModel, ...]:
         count = seen.get(model.key, 0)
         seen[model.key] = count + 1
         key = digest_of(model.key.hex(), count) if count else model.key
-        numbered.append(
-            ResolvedModel(
-                model.kind, model.alias, model.spec, model.engine, model.params, model.lane, key
-            )
-        )
+        numbered.append(replace(model, key=key))
     return tuple(numbered)
 
 
-def _check_outputs(recipe: Recipe, aspects: tuple[str, ...]) -> None:
+def _check_outputs(recipe: Recipe, aspects: tuple[str, ...], scoring: tuple[str, ...]) -> None:
     problems: list[str] = []
 
     def attempt(make: Callable[[], Any]) -> None:
@@ -209,9 +264,17 @@ def _check_outputs(recipe: Recipe, aspects: tuple[str, ...]) -> None:
         pairing = recipe.output.pairing
         context = FormatContext(tuple(recipe.judges), aspects, pairing, recipe.seed)
         attempt(lambda: formats_of(recipe.output, context))
-        attempt(lambda: pools_of(recipe.pool, tuple(recipe.judges), aspects))
+        attempt(lambda: pools_of(recipe.pool, tuple(recipe.judges), scoring))
     if problems:
         raise RecipeError(*problems)
+
+
+def _check_scored(recipe: Recipe, known: Sequence[str]) -> None:
+    unknown = [aspect for aspect in recipe.pool.of if aspect not in known]
+    if unknown:
+        raise RecipeError(
+            *(f"pool.of: {a!r} is not judged{registry.nearest(a, known)}" for a in unknown)
+        )
 
 
 def _contradictions(recipe: Recipe) -> list[str]:

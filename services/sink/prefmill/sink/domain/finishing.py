@@ -1,13 +1,13 @@
 """A stored row becomes a finished one: its generations in draw order, its verdicts by judge."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from prefmill.contracts.reasons import MISSING_GENERATION, NOT_FINISHED
+from prefmill.contracts.reasons import MISSING_GENERATION, NOT_FINISHED, NOT_SHOWN
 from prefmill.contracts.results import Reading
 from prefmill.contracts.rows import FinishedRow, Generation, Verdict
-from prefmill.ledger.desired import Desired, answer_key
-from prefmill.ledger.finished import StoredRow, StoredVerdict
-from prefmill.ledger.planning import CellKey
+from prefmill.ledger.desired import Desired, WantedVerdict, answer_key
+from prefmill.ledger.finished import StoredRow
 
 
 def finished(row: StoredRow, desired: Desired, given: Mapping[str, int]) -> FinishedRow:
@@ -21,7 +21,7 @@ def finished(row: StoredRow, desired: Desired, given: Mapping[str, int]) -> Fini
     usable = [i for i, generation in enumerate(generations) if generation.text is not None]
     shown = [(cells[i][1], row.answers[cells[i][1]].text_sha) for i in usable]
     wanted = list(desired.verdicts(shown)) if not open_answers else []
-    verdicts = [_verdict(row, desired, alias, key, usable, len(cells)) for alias, key in wanted]
+    verdicts = [_verdict(row, cell, usable, len(cells)) for cell in wanted]
     return FinishedRow(
         position=row.position,
         prompt=row.prompt,
@@ -49,30 +49,41 @@ def _generation(row: StoredRow, alias: str, cell: tuple[int, int]) -> Generation
 
 
 def _verdict(
-    row: StoredRow, desired: Desired, alias: str, key: CellKey, usable: list[int], texts: int
+    row: StoredRow, wanted: WantedVerdict, usable: list[int], texts: int
 ) -> Verdict | None:
     """The verdict with readings for all generations of the row; None while its cell is open."""
-    stored = row.verdicts.get((key.slot_id, key.aspect, key.sample, key.target))
-    failure = row.failures.get((key.slot_id, key.aspect, key.sample, key.target))
+    rubric = wanted.rubric
+    stored, failure = row.verdicts.get(wanted.key), row.failures.get(wanted.key)
     if stored is None and failure is None:
         return None
-    reason = failure.reason if failure else NOT_FINISHED
-    missing = Reading(status=MISSING_GENERATION)
-    unread = Reading(status=reason)
-    readings = [missing] * texts
-    for index, reading in zip(usable, _readings(stored, unread, len(usable)), strict=True):
-        readings[index] = reading
+    shown = [usable[index] for index in sorted(wanted.shown)]
+    unread = Reading(status=failure.reason if failure else NOT_FINISHED)
     return Verdict(
-        judge=alias,
+        judge=wanted.judge,
         judge_model=stored.model if stored else "",
-        rubric=desired.rubric,
-        aspect=key.aspect,
-        sample=key.sample,
-        order=tuple(usable[i] for i in stored.order) if stored else (),
-        readings=tuple(readings),
+        rubric=rubric.label,
+        shows=rubric.shows,
+        aspect=rubric.name_of(wanted.key.aspect),
+        sample=wanted.key.sample,
+        order=tuple(shown[place] for place in stored.order) if stored else (),
+        readings=_placed(
+            stored.readings if stored else [unread] * len(shown), shown, usable, texts
+        ),
         raw=stored.raw if stored else None,
     )
 
 
-def _readings(stored: StoredVerdict | None, unread: Reading, texts: int) -> Iterable[Reading]:
-    return stored.readings if stored else [unread] * texts
+def _placed(
+    given: Sequence[Reading], shown: Sequence[int], usable: Sequence[int], texts: int
+) -> tuple[Reading, ...]:
+    """Readings of the generations shown, among those of the whole row."""
+    readings = [_MISSING] * texts
+    for index in usable if len(shown) < len(usable) else ():
+        readings[index] = _NOT_SHOWN
+    for index, reading in zip(shown, given, strict=True):
+        readings[index] = reading
+    return tuple(readings)
+
+
+_MISSING: Final = Reading(status=MISSING_GENERATION)
+_NOT_SHOWN: Final = Reading(status=NOT_SHOWN)

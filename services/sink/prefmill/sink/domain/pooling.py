@@ -1,12 +1,14 @@
 """Verdicts become scores: the aspects within each judge first, then the judges.
 
 A rating counts if its status is `rated` and the text exists; `not-applicable` and what could not be
-read are left out. Several samples of one judge on one aspect are one measurement: their mean; so
-are its verdicts on single texts or on pairs. A pool of comparisons takes every verdict as it is.
+read are left out. Several samples of one judge on one aspect are one measurement: their mean. Of an
+aspect judged in pairs, a judge's rating of a text is the share of its pairs that it won. A pool of
+comparisons takes every verdict, and every pair, as it is.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from prefmill.contracts.reasons import (
     NOT_APPLICABLE,
@@ -18,11 +20,39 @@ from prefmill.contracts.reasons import (
 from prefmill.contracts.rows import FinishedRow, Generation, Verdict
 from prefmill.plugins.format import ScoredRow
 from prefmill.plugins.pool import Pool, is_separate
+from prefmill.sink.domain.merging import by_sample, merged, settled
 from prefmill.sink.pools.columns import by_column
 from prefmill.sink.pools.mean import mean
 
 Ratings = tuple[float | None, ...]
 """One per generation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The ratings of one row, by judge and aspect: a row for each sample, or for each pair."""
+
+    judges: Sequence[str]
+    usable: dict[str, set[str]]
+    """Aspect → judges with a usable verdict."""
+    texts: int
+    rows: dict[tuple[str, str], list[Ratings]] = field(default_factory=dict)
+
+    def add(self, verdict: Verdict, rows: list[Ratings]) -> None:
+        """Add what a judge says of an aspect, once more."""
+        self.rows.setdefault((verdict.judge, verdict.aspect), []).extend(rows)
+
+    def of(self, judge: str, aspect: str) -> Ratings:
+        """A judge's rating of each generation: the mean over samples or pairs."""
+        rows = self.rows.get((judge, aspect))
+        if not rows:
+            return (None,) * self.texts
+        return rows[0] if len(rows) == 1 else by_column(rows, mean)
+
+    def separate(self, aspects: Sequence[str]) -> list[Ratings]:
+        """Every verdict or pair; one without a rating where there is none, for its width."""
+        keys = [(judge, aspect) for judge in self.judges for aspect in aspects]
+        return [row for key in keys for row in self.rows.get(key, ())] or [(None,) * self.texts]
 
 
 def score_row(
@@ -32,24 +62,31 @@ def score_row(
     quorum: int,
     aspects: Sequence[str],
     judges: Sequence[str],
+    of: Sequence[str] = (),
 ) -> ScoredRow:
     """The row with its pooled scores, or with the reason why it makes no judged data.
 
-    Verdicts of other judges or aspects than those named are ignored. Without the quorum of an
-    aspect, that aspect has no scores and neither has the row.
+    `of` are the aspects that make the score: all if none are named. Verdicts of other judges or
+    aspects than those named are ignored. An aspect needs usable verdicts of `quorum` judges:
+    without them it has no scores, and neither has the row if it is one of those.
     """
     dropped = _unusable(row)
     if dropped is not None or not judges or not aspects:
         none = (None,) * len(row.generations)
         return ScoredRow(row, none, dict.fromkeys(aspects, none), dropped or _too_few(row))
-    return _pooled(row, judges_pool, aspects_pool, quorum, aspects, judges)
+    return _pooled(row, judges_pool, aspects_pool, quorum, _measured(row, aspects, judges), of)
 
 
 def judge_ratings(
-    row: FinishedRow, aspects_pool: Pool, aspects: Sequence[str], judges: Sequence[str]
+    row: FinishedRow,
+    aspects_pool: Pool,
+    aspects: Sequence[str],
+    judges: Sequence[str],
+    judges_pool: Pool | None = None,
 ) -> list[Ratings]:
-    """Judges × generations, each judge's aspects pooled: what a judges' pool is fitted on."""
-    return [aspects_pool.score(judge) for judge in measured(row, aspects, judges)[0]]
+    """Judges × generations, each judge's aspects pooled: what a judges' pool is fitted on. For a
+    pool of comparisons: verdicts or pairs × generations."""
+    return _of_judges(_measured(row, aspects, judges), aspects, aspects_pool, judges_pool)
 
 
 def aspect_ratings(
@@ -72,25 +109,37 @@ def _pooled(
     judges_pool: Pool,
     aspects_pool: Pool,
     quorum: int,
-    aspects: Sequence[str],
-    judges: Sequence[str],
+    measured: Measured,
+    of: Sequence[str],
 ) -> ScoredRow:
-    ratings, usable = measured(row, aspects, judges)
     none = (None,) * len(row.generations)
-    if is_separate(judges_pool):
-        given = {aspect: _separate(row, (aspect,), judges) for aspect in aspects}
-        over_judges = _separate(row, aspects, judges)
-    else:
-        given = {a: [judge[index] for judge in ratings] for index, a in enumerate(aspects)}
-        over_judges = [aspects_pool.score(judge) for judge in ratings]
+    usable = {aspect: len(judges) for aspect, judges in measured.usable.items()}
     by_aspect = {
-        aspect: judges_pool.score(given[aspect]) if usable[aspect] >= quorum else none
-        for aspect in aspects
+        aspect: judges_pool.score(_of_judges(measured, (aspect,), None, judges_pool))
+        if usable[aspect] >= quorum
+        else none
+        for aspect in usable
     }
-    whole = min(usable.values()) >= quorum
+    scoring = [aspect for aspect in usable if not of or aspect in of]
+    whole = min((usable[aspect] for aspect in scoring), default=0) >= quorum
+    over_judges = _of_judges(measured, scoring, aspects_pool, judges_pool)
     scores = judges_pool.score(over_judges) if whole else none
     dropped = _too_few(row) or (None if whole else TOO_FEW_VERDICTS)
     return ScoredRow(row, scores, by_aspect, dropped)
+
+
+def _of_judges(
+    measured: Measured, aspects: Sequence[str], aspects_pool: Pool | None, judges_pool: Pool | None
+) -> list[Ratings]:
+    """What the judges' pool is given; a single aspect needs no pool over aspects."""
+    if judges_pool is not None and is_separate(judges_pool):
+        return measured.separate(aspects)
+    if aspects_pool is None:
+        return [measured.of(judge, aspects[0]) for judge in measured.judges]
+    return [
+        aspects_pool.score([measured.of(judge, aspect) for aspect in aspects])
+        for judge in measured.judges
+    ]
 
 
 def _unusable(row: FinishedRow) -> str | None:
@@ -108,36 +157,31 @@ def measured(
     row: FinishedRow, aspects: Sequence[str], judges: Sequence[str]
 ) -> tuple[list[list[Ratings]], dict[str, int]]:
     """Judges × aspects × generations, and how many judges gave a usable verdict on each aspect."""
-    samples: dict[tuple[str, str], list[Ratings]] = {}
-    heard: dict[str, set[str]] = {aspect: set() for aspect in aspects}
-    for verdict in row.verdicts:
-        if verdict.aspect in heard and verdict.judge in judges:
-            ratings = _ratings(row.generations, verdict)
-            samples.setdefault((verdict.judge, verdict.aspect), []).append(ratings)
-            if is_usable(verdict):
-                heard[verdict.aspect].add(verdict.judge)
-    none = (None,) * len(row.generations)
-    ratings = [
-        [_over_samples(samples.get((judge, aspect)), none) for aspect in aspects]
-        for judge in judges
-    ]
-    return ratings, {aspect: len(usable) for aspect, usable in heard.items()}
+    found = _measured(row, aspects, judges)
+    ratings = [[found.of(judge, aspect) for aspect in aspects] for judge in judges]
+    return ratings, {aspect: len(heard) for aspect, heard in found.usable.items()}
 
 
-def _separate(row: FinishedRow, aspects: Sequence[str], judges: Sequence[str]) -> list[Ratings]:
-    """Each verdict as a rater; one without a rating where there is none, for its width."""
-    found = [
-        _ratings(row.generations, verdict)
-        for verdict in row.verdicts
-        if verdict.aspect in aspects and verdict.judge in judges
-    ]
-    return found or [(None,) * len(row.generations)]
+def _measured(row: FinishedRow, aspects: Sequence[str], judges: Sequence[str]) -> Measured:
+    measured = Measured(judges, {aspect: set() for aspect in aspects}, len(row.generations))
+    kept = [v for v in row.verdicts if v.aspect in measured.usable and v.judge in judges]
+    for verdict in kept:
+        if is_usable(verdict):
+            measured.usable[verdict.aspect].add(verdict.judge)
+    if all(verdict.shows == "all" for verdict in kept):
+        for verdict in kept:
+            measured.add(verdict, [_ratings(row.generations, verdict)])
+    else:
+        for group in by_sample(kept):
+            measured.add(group[0], _rows(row, group))
+    return measured
 
 
-def _over_samples(samples: list[Ratings] | None, none: Ratings) -> Ratings:
-    if samples is None:
-        return none
-    return samples[0] if len(samples) == 1 else by_column(samples, mean)
+def _rows(row: FinishedRow, group: list[Verdict]) -> list[Ratings]:
+    """The rows of a matrix that one sample of a judge on an aspect makes."""
+    if group[0].shows == "pairs":
+        return [pair.ratings(len(row.generations)) for pair in settled(group)]
+    return [_ratings(row.generations, verdict) for verdict in merged(group)]
 
 
 def _ratings(generations: Sequence[Generation], verdict: Verdict) -> Ratings:

@@ -69,4 +69,6 @@ def _count_verdict(sums: Sums, verdict: Verdict) -> None:
     sums["verdicts"] += 1
     sums["lost"] += not is_usable(verdict)
     for reading in verdict.readings:
+        if reading.status == NOT_SHOWN:
+            continue
         sums[reading.status if reading.status in KINDS else "unreadable"] += 1

@@ -11,6 +11,7 @@ from prefmill.contracts.reasons import TOO_FEW_GENERATIONS, TOO_FEW_VERDICTS
 from prefmill.contracts.results import Reading
 from prefmill.contracts.rows import Prompt, Verdict
 from prefmill.plugins.format import FormatContext, ScoredRow, Written
+from prefmill.sink.domain.merging import merged
 from prefmill.sink.domain.pooling import is_usable
 from prefmill.sink.formats.columns import (
     INTEGER,
@@ -104,8 +105,9 @@ class DistilabelFormat:
     def _verdicts(self, row: ScoredRow, aspect: str) -> dict[str, Verdict]:
         """Judge → its first sample for the aspect."""
         verdicts: dict[str, Verdict] = {}
-        for verdict in row.row.verdicts:
-            if verdict.aspect == aspect and verdict.judge in self.context.judges:
+        mine = [verdict for verdict in row.row.verdicts if verdict.aspect == aspect]
+        for verdict in merged(mine):
+            if verdict.judge in self.context.judges:
                 verdicts.setdefault(verdict.judge, verdict)
         return verdicts
 
