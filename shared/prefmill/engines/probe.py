@@ -21,7 +21,7 @@ _TOO_FEW_TOKENS: Final = re.compile(r"max_\w*tokens", re.IGNORECASE)
 async def probe(engine: "RemoteEngine", params: Params) -> None:
     """Raises as `complete`, but for a request that is refused: the lane is then Unusable."""
     listed = await _listed(engine)
-    model = engine.options.model
+    model = engine.listed_as
     if any(name == model or name.endswith(f"/{model}") for name in listed) or await _known(engine):
         engine.proven()
         return
@@ -49,7 +49,7 @@ async def _listed(engine: "RemoteEngine") -> list[str]:
 
 async def _known(engine: "RemoteEngine") -> bool:
     """Whether the server tells of the model alone, as those do that list none or not all."""
-    model = engine.options.model
+    model = engine.listed_as
     answer = await engine.client.get(engine.models_url / model)
     if answer.status != 200:
         return False

@@ -101,6 +101,11 @@ class RemoteEngine(ABC):
             self._client = None
 
     @property
+    def listed_as(self) -> str:
+        """The model's name in the server's list."""
+        return self.options.model
+
+    @property
     def client(self) -> Client:
         """The open session. Transient before `start` and after `stop`."""
         if self._client is None:
