@@ -329,3 +329,14 @@ def test_an_unknown_part_of_a_prompt_names_the_nearest() -> None:
 def test_two_columns_cannot_both_be_the_prompt() -> None:
     with pytest.raises(RecipeError, match="prompt and messages each name the prompt"):
         Columns({"messages": "a", "prompt": "b"})
+
+
+def test_one_plain_text_is_a_response(tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").write_text('{"prompt": "Why?", "response": "So [1]."}\n')
+    _, options = named_options(
+        "sources",
+        {"jsonl": str(tmp_path / "r.jsonl"), "columns": {"responses": "response"}},
+        "source",
+    )
+    (prompt,) = load("sources", "jsonl")(options).read()
+    assert [(given.model, given.text) for given in prompt.responses] == [("response", "So [1].")]

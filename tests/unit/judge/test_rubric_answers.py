@@ -149,6 +149,10 @@ def test_five_attributes_are_read_from_one_answer(answer):
     assert (reading.rating, reading.status) == (2, "rated")
 
 
+def test_another_attribute_as_the_rating_is_another_verdict():
+    assert rubric(helpsteer=None, rating="mean").fingerprint() != HELPSTEER.fingerprint()
+
+
 def test_the_rating_is_the_attribute_asked_for_or_the_mean():
     assert first(rubric(helpsteer=None, rating="coherence"), tags(**FIVE)).rating == 4
     assert first(rubric(helpsteer=None, rating="mean"), tags(**FIVE)).rating == 2

@@ -33,12 +33,14 @@ def _answer(value: Any, column: str) -> str:
 
 
 def responses_of(value: Any, models: Any, column: str) -> tuple[GivenResponse, ...]:
-    """Who answered what: `{model: text}`, a list of `{model, text}`, or a list of texts with
-    their models beside it.
+    """Who answered what: `{model: text}`, a list of `{model, text}`, a list of texts with their
+    models beside it, or one plain text, which is by `response`.
 
     A list of texts without models is by `response-1`, `response-2`, …; a model's second answer to
     the same prompt is by `MODEL#2`. A text that is null or blank is None.
     """
+    if isinstance(value, str) and value.strip() and value.lstrip()[0] not in "[{":
+        value = {"response": value}
     value = _parsed(value, column)
     if is_null(value):
         return ()

@@ -43,6 +43,14 @@ class HelpSteer(Prompted):
     def __init__(self, options: Strict) -> None:
         assert isinstance(options, HelpSteerOptions)
         reader = Attributes(SCALE, ATTRIBUTES, options.rating)
-        values = {"attributes": ATTRIBUTES}
-        pair = built_in("helpsteer")
-        self._make(Part(ASPECT, pair, reader, told=options.reference, values=values, mark=_MARK))
+        self._make(
+            Part(
+                ASPECT,
+                built_in("helpsteer"),
+                reader,
+                told=options.reference,
+                values={"attributes": ATTRIBUTES},
+                mark=_MARK,
+                reads=options.rating,
+            )
+        )

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import JsonValue
+
 from prefmill.contracts.chat import Message
 from prefmill.contracts.results import Reading
 from prefmill.contracts.work import JudgeRow, Reference, Shows
@@ -28,7 +30,8 @@ class Part:
     """One aspect: its templates, as text, and how its answers are read.
 
     `told`: the judge is told the reference. `values` are variables beside those of every template.
-    `mark` is what announces a rating in an answer: no text of others may hold it.
+    `mark` is what announces a rating in an answer: no text of others may hold it. `reads` is what
+    of the options decides how an answer is read, beside its schema: readings are stored.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Part:
     values: Mapping[str, Any] = field(default_factory=dict[str, Any])
     mark: re.Pattern[str] | None = None
     place: str = "templates: "
+    reads: JsonValue = None
 
 
 class Asker:
@@ -62,7 +66,7 @@ class Asker:
         part = self.part
         pair, values, schema = part.pair, dict(part.values), part.reader.schema(2)
         return digest_of(
-            _QUESTION, part.name, pair.system, pair.user, part.told, values, schema
+            _QUESTION, part.name, pair.system, pair.user, part.told, values, schema, part.reads
         ).hex()
 
     def _values(self, row: JudgeRow, order: tuple[int, ...]) -> dict[str, Any]:

@@ -61,6 +61,7 @@ def parts_of(rubric: TemplateFile, place: str = "template: ") -> tuple[Part, ...
             {"description": description, "scale": scale},
             mark,
             place,
+            reads=[rubric.output, rubric.pattern, rubric.fields.model_dump()],
         )
         for name, description in rubric.aspects.items()
     )
