@@ -331,12 +331,6 @@ def test_two_columns_cannot_both_be_the_prompt() -> None:
         Columns({"messages": "a", "prompt": "b"})
 
 
-def test_one_plain_text_is_a_response(tmp_path: Path) -> None:
-    (tmp_path / "r.jsonl").write_text('{"prompt": "Why?", "response": "So [1]."}\n')
-    _, options = named_options(
-        "sources",
-        {"jsonl": str(tmp_path / "r.jsonl"), "columns": {"responses": "response"}},
-        "source",
-    )
-    (prompt,) = load("sources", "jsonl")(options).read()
-    assert [(given.model, given.text) for given in prompt.responses] == [("response", "So [1].")]
+def test_one_plain_text_is_a_response() -> None:
+    prompt = prompt_of({"prompt": "Why?", "response": "So [1]."}, responses="response")
+    assert prompt.responses == (GivenResponse(model="response", text="So [1]."),)
