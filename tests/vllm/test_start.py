@@ -61,8 +61,11 @@ async def test_a_context_longer_than_the_models_is_told(tiny: Path) -> None:
     assert "999999" in said
 
 
-async def test_too_little_memory_says_what_to_lower(tiny: Path) -> None:
-    said = await refusal(engine_of(tiny, kv_cache_memory_bytes=100_000))
+async def test_too_little_memory_says_what_to_lower(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "100000")
+    said = await refusal(engine_of(tiny, kv_cache_memory_bytes=10**14))
     assert "lower max_model_len" in said
 
 

@@ -24,7 +24,7 @@ _HOLLOW: Final = re.compile(
 _MEMORY: Final = re.compile(
     r"out of memory|not enough memory|no available memory|can't allocate memory|"
     r"free memory on device|insufficient memory|larger than the available kv cache memory|"
-    r"DefaultCPUAllocator|cannot allocate|exceeds available",
+    r"less than (?:requested|desired)|DefaultCPUAllocator|cannot allocate|exceeds available",
     re.IGNORECASE,
 )
 _VALUE_ERROR: Final = re.compile(r"Value error, (.*?)(?: \[type=|$)", re.DOTALL)
