@@ -26,6 +26,8 @@ NO_ANSWER: Final = "no-answer"
 """Time-outs or server errors for this request again and again, while others succeeded."""
 DIED: Final = "died"
 """The worker died with this single row in hand, again and again."""
+UNAVAILABLE: Final = "unavailable"
+"""The model could not be had, and the recipe goes on without it; no attempt."""
 
 # Of a text within a verdict (statuses); `rated` and `not-applicable` are no failures.
 RATED: Final = "rated"

@@ -73,6 +73,11 @@ class GenerateStep(Strict):
     sampler: Spec = Field(default={"all": None}, description="Which models answer a row.")
     params: Params = Field(default=Params(), description="For all models.")
     system: str | None = Field(default=None, description="System prompt of rows without one.")
+    on_unavailable: Literal["wait", "skip", "redraw"] = Field(
+        default="wait",
+        description="A model that cannot be had: wait for it, go on without it, or draw another "
+        "of the pool for its rows.",
+    )
 
 
 class JudgeStep(Strict):

@@ -105,6 +105,12 @@ async def published_batches(
     return [StoredBatch(*row) for row in await connection.execute(published)]
 
 
+async def live_batches(connection: AsyncConnection, run_id: int) -> list[StoredBatch]:
+    """The batches of a run that are planned or out."""
+    live = _BATCH.where(BATCH.c.run_id == run_id, BATCH.c.state < CLOSED).order_by(BATCH.c.id)
+    return [StoredBatch(*row) for row in await connection.execute(live)]
+
+
 async def row_states(
     connection: AsyncConnection, run_id: int, positions: Sequence[int]
 ) -> list[RowState]:
@@ -258,12 +264,13 @@ async def flag_all(connection: AsyncConnection, run_id: int) -> None:
 
 
 async def reflag_failed(connection: AsyncConnection, run_id: int) -> None:
-    """Have the planner look at every row of a run that has an attempt, and no live batch."""
+    """Have the planner look at every row of a run that has a failed cell, and no live batch.
+    Before `forgive`, which forgets which those are."""
     await connection.execute(
         sa.text("""
             INSERT INTO batch (run_id, slot_id, lane, rows, state)
             SELECT :run, 0, '', array_agg(position ORDER BY position), 2
-            FROM (SELECT DISTINCT position FROM attempt WHERE run_id = :run
+            FROM (SELECT DISTINCT position FROM failure WHERE run_id = :run
                   EXCEPT SELECT unnest(rows) FROM batch WHERE run_id = :run) AS _
             GROUP BY position / :size
         """),

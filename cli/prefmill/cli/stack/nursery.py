@@ -319,8 +319,12 @@ def check(recipe: dict[str, Any]) -> tuple[list[str], bool]:
         return list(error.problems), False
     models = [(f"models.{model.alias}", model) for model in resolved.models]
     judges = [(f"judges.{judge.alias}", judge) for judge in resolved.judges]
+    if resolved.recipe.generate.on_unavailable != "wait" and not all(
+        _lacking(model) for _, model in models
+    ):
+        models = []  # the run goes on without those that cannot be had
     lacking = [(where, _lacking(model)) for where, model in (*models, *judges)]
-    devices = any(needs_devices(model.lane) for _, model in (*models, *judges))
+    devices = any(needs_devices(m.lane) for m in (*resolved.models, *resolved.judges))
     return [f"{where}: {missing}" for where, missing in lacking if missing], devices
 
 

@@ -129,8 +129,8 @@ class Actions:
     async def _retry(self, run: Run) -> None:
         async with self._ledger.begin() as connection:
             await runs.lock_run(connection, run.id)
-            if await runs.forgive(connection, run.id):
-                await planning.reflag_failed(connection, run.id)
+            await planning.reflag_failed(connection, run.id)
+            await runs.forgive(connection, run.id)
         await self._clear(run)
         await self._set(run, "loading")
 

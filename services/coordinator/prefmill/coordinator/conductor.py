@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from prefmill.contracts.workers import LaneSpec, WorkerAnnounced
 from prefmill.coordinator.budget import affordable
 from prefmill.coordinator.domain.plan import Plan
+from prefmill.coordinator.domain.unavailable import gone_slots
 from prefmill.coordinator.fleet import Fleet
 from prefmill.coordinator.loader import load
 from prefmill.coordinator.planner import plan_step
@@ -19,6 +20,7 @@ from prefmill.coordinator.settings import CoordinatorSettings
 from prefmill.coordinator.status import look, spent
 from prefmill.coordinator.streams import Streams
 from prefmill.coordinator.submission import plan_of
+from prefmill.coordinator.unavailable import go_on_without
 from prefmill.coordinator.windows import Windows
 from prefmill.ledger import exports, planning, runs
 from prefmill.ledger.database import Ledger
@@ -170,6 +172,7 @@ class Conductor:
 
     async def _step(self, run: Run, plan: Plan, windows: Windows) -> bool:
         worked = await plan_step(self.ledger, plan, windows)
+        worked |= await go_on_without(self.ledger, self.streams, plan, windows.gone(plan))
         if run.state != "running" and not await self._may_begin(run, plan, windows):
             return worked
         if await self._publish(run, plan, windows):
@@ -189,8 +192,11 @@ class Conductor:
         first = {slot.lane for slot in plan.models}
         needed = set(plan.lanes) if planned & first else planned
         await self._announce(plan, needed)
+        dispensable = {slot.lane for slot in gone_slots(plan, windows.gone(plan)).values()}
         for slug in sorted(needed):
             health, detail = self.fleet.health(slug, plan.lanes[slug].digest)
+            if health == "unusable" and slug in dispensable:
+                continue
             if health == "unusable":
                 await self._fail(run, f"{_who(plan, slug)}: {detail}")
                 return False

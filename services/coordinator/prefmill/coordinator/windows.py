@@ -55,9 +55,20 @@ class Windows:
             2 * self.backlog(plan.run_id, lane) >= self.size(plan, lane) for lane in first
         )
 
+    def gone(self, plan: Plan) -> dict[str, str]:
+        """Lanes of the plan that nobody can serve, and why: paused, or unusable to all workers."""
+        found: dict[str, str] = {}
+        for slug, spec in plan.lanes.items():
+            health, detail = self.fleet.health(slug, spec.digest)
+            why = self.paused.get(slug) or (detail if health == "unusable" else "")
+            if why:
+                found[slug] = why
+        return found
+
     def _first(self, plan: Plan) -> set[str]:
-        """The lanes that begin a row."""
-        return {slot.lane for slot in plan.models} or {slot.lane for slot in plan.judges}
+        """The lanes that begin a row, without those that are gone, unless all are."""
+        first = {slot.lane for slot in plan.models} or {slot.lane for slot in plan.judges}
+        return first - self.gone(plan).keys() or first
 
     def backlog(self, run_id: int, lane: str) -> int:
         """Rows of a run planned or out on a lane."""
