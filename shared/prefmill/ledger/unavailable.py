@@ -24,6 +24,7 @@ class Lost:
 
     position: int
     slot_id: int
+    sample: int
     alias: str
     detail: str
     instead: str | None = None
@@ -44,16 +45,22 @@ async def give_up(
     values = columns(
         (*CELL, "reason", "detail"),
         [
-            (run_id, cell.slot_id, cell.position, "", 0, b"", UNAVAILABLE, cell.detail)
-            for cell in sorted(lost, key=lambda cell: (cell.position, cell.slot_id))
+            (run_id, cell.slot_id, cell.position, "", cell.sample, b"", UNAVAILABLE, cell.detail)
+            for cell in sorted(lost, key=lambda cell: (cell.position, cell.slot_id, cell.sample))
         ],
     )
     counts = Counts()
     for run, slot, failed in await connection.execute(statements.FAILURES, values):
         counts.add((run, slot), failed=failed)
     await store_tally(connection, counts)
-    await _draw_anew(connection, run_id, [cell for cell in lost if cell.instead])
+    await _draw_anew(connection, run_id, redrawn(lost))
     await connection.execute(_CLOSE, {"ids": sorted(batch.id for batch in batches)})
+
+
+def redrawn(lost: Sequence[Lost]) -> list[Lost]:
+    """Those for which another model was drawn: one for all samples of a model."""
+    once = {(cell.position, cell.alias): cell for cell in lost if cell.instead}
+    return [once[key] for key in sorted(once)]
 
 
 async def _draw_anew(connection: AsyncConnection, run_id: int, lost: Sequence[Lost]) -> None:

@@ -13,7 +13,7 @@ from prefmill.coordinator.streams import Streams
 from prefmill.ledger import planning, runs
 from prefmill.ledger.database import Ledger, retried
 from prefmill.ledger.planning import StoredBatch
-from prefmill.ledger.unavailable import Lost, give_up, lost_batches
+from prefmill.ledger.unavailable import Lost, give_up, lost_batches, redrawn
 
 log: Final = logging.getLogger("prefmill.coordinator")
 
@@ -50,7 +50,8 @@ async def _given_up(
             return [], []
         batches = await lost_batches(connection, plan.run_id, list(slots))
         rows = await _rows(connection, plan, batches)
-        pairs = ((rows[row], slots[b.slot_id]) for b in batches for row in b.rows if row in rows)
+        keys = dict.fromkeys((row, b.slot_id) for b in batches for row in b.rows if row in rows)
+        pairs = ((rows[row], slots[slot]) for row, slot in keys)
         lost = list(lost_cells(plan, pairs, gone))
         if batches:
             await give_up(connection, plan.run_id, lost, batches)
@@ -69,9 +70,8 @@ async def _rows(
 def _redrawn(plan: Plan, lost: Sequence[Lost]) -> list[tuple[int, str, list[int]]]:
     """Batches for the models drawn instead: the planner would take their cells for planned."""
     rows: dict[str, list[int]] = {}
-    for cell in lost:
-        if cell.instead:
-            rows.setdefault(cell.instead, []).append(cell.position)
+    for cell in redrawn(lost):
+        rows.setdefault(cell.instead or "", []).append(cell.position)
     slots = {slot.model.alias: slot for slot in plan.models}
     return [
         (slots[alias].id, slots[alias].lane, found[start : start + ROWS])

@@ -26,16 +26,18 @@ def lost_cells(
     redraws = plan.resolved.recipe.generate.on_unavailable == "redraw"
     drawn: dict[int, list[str]] = {}
     for row, slot in rows:
-        key = answer_key((slot.id, 0))
-        if (slot.id, 0) in row.answers or key in row.failures:
-            continue
-        models = drawn.setdefault(row.position, list(row.models))
-        instead = _instead(plan, row, slot, models, gone) if redraws else None
         alias, why = slot.model.alias, gone[slot.lane]
+        samples = range(plan.desired.samples.get(alias, 1))
+        mute = [sample for sample in samples if (slot.id, sample) not in row.answers]
+        models = drawn.setdefault(row.position, list(row.models))
+        whole = redraws and len(mute) == len(samples)
+        instead = _instead(plan, row, slot, models, gone) if whole else None
         if instead:
             models.append(instead)
             why = f"{instead} was drawn in its place: {why}"
-        yield Lost(row.position, slot.id, alias, why, instead)
+        for sample in mute:
+            if answer_key((slot.id, sample)) not in row.failures:
+                yield Lost(row.position, slot.id, sample, alias, why, instead)
 
 
 def _instead(
