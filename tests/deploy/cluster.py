@@ -7,12 +7,9 @@ Images are what is installed here: the services' own distributions, `nats-server
 """
 
 import base64
-import os
 import re
-import shutil
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -24,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from prefmill.cli.embedded.binaries import nats_program, postgres_folder
+from .images import pg_isready, start_container
 
 Document = dict[str, Any]
 LABEL = "app.kubernetes.io/name"
@@ -51,7 +48,7 @@ class Pod:
         """Whether a probe of the container passes, and what it said."""
         probe = self.container[f"{kind}Probe"]
         if "exec" in probe:
-            return _pg_isready(self.ip)
+            return pg_isready(self.ip)
         get = probe["httpGet"]
         port = self.ports.get(str(get["port"]), get["port"])
         try:
@@ -153,7 +150,7 @@ class Cluster:
             world.here(part) for part in (*container.get("command", ()), *container.get("args", ()))
         ]
         log = folder / "log"
-        process = _start(app, command, env, ip, mounts, log, folder)
+        process = start_container(app, command, env, ip, mounts, log, folder)
         ports = {p["name"]: p["containerPort"] for p in container.get("ports", ())}
         pod = Pod(pod_name, labels, ip, folder, container, process, log, ports)
         self.pods.append(pod)
@@ -276,85 +273,6 @@ def _rewrite(folder: Path, world: _World) -> None:
     for file in folder.glob("*"):
         if file.is_file() and file.suffix in (".conf", ".yaml"):
             file.write_text(world.here(file.read_text()))
-
-
-def _start(
-    app: str,
-    command: list[str],
-    env: dict[str, str],
-    ip: str,
-    mounts: dict[str, Path],
-    log: Path,
-    folder: Path,
-) -> subprocess.Popen[bytes]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    more: dict[str, Any] = {}
-    if app == "nats":
-        # A server listens on its pod's address; the file leaves that to the network of the pod.
-        command = [str(nats_program()), *command[1:], "--addr", ip]
-    elif app == "postgres":
-        command, more = _postgres(command, env, ip, mounts, folder)
-    else:
-        assert command[0] == "python"
-        command = [sys.executable, *command[1:]]
-    with log.open("wb") as out:
-        return subprocess.Popen(
-            command,
-            env=kept | env,
-            stdout=out,
-            stderr=out,
-            cwd=folder,
-            start_new_session=True,
-            **more,
-        )
-
-
-def _postgres(
-    command: list[str], env: dict[str, str], ip: str, mounts: dict[str, Path], folder: Path
-) -> tuple[list[str], dict[str, Any]]:
-    """What the image's entry point does: a cluster with that user, password and database."""
-    programs = postgres_folder()
-    data = Path(env["PGDATA"])
-    run = next(path for mount, path in mounts.items() if mount == "/var/run/postgresql")
-    more: dict[str, Any] = {"user": "nobody"} if os.geteuid() == 0 else {}
-    if os.geteuid() == 0:
-        for path in (data.parent, run, folder):
-            shutil.chown(path, "nobody")
-    password = folder / "password"
-    password.write_text(env["POSTGRES_PASSWORD"])
-    if os.geteuid() == 0:
-        shutil.chown(password, "nobody")
-    user = env["POSTGRES_USER"]
-    if not data.exists():
-        subprocess.run(
-            [
-                *(programs / "initdb", "-D", data, "-U", user, "--pwfile", password),
-                *("--auth-host=scram-sha-256", "--auth-local=trust", "--no-sync"),
-                *("--locale=C", "-E", "UTF8"),
-            ],
-            check=True, capture_output=True, **more,
-        )  # fmt: skip
-        alone = ["--single", "-D", str(data), "postgres"]
-        subprocess.run(
-            [str(programs / "postgres"), *alone],
-            input=f'CREATE DATABASE "{env["POSTGRES_DB"]}"\n'.encode(),
-            check=True, capture_output=True, **more,
-        )  # fmt: skip
-    return [
-        *(str(programs / "postgres"), "-D", str(data), *command),
-        *("-c", f"listen_addresses={ip}", "-c", "unix_socket_directories="),
-        *("-c", "fsync=off"),
-    ], more
-
-
-def _pg_isready(ip: str) -> tuple[bool, str]:
-    import socket
-
-    try:
-        with socket.create_connection((ip, 5432), timeout=2):
-            return True, "accepting connections"
-    except OSError as error:
-        return False, str(error)
 
 
 def load(path: Path) -> list[Document]:

@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "failures": ("runs:failures", "List the rows of a run that failed, and why."),
     "workers": ("runs:workers", "List the live generators and judges, and their lanes."),
     "service": ("service:service", "Run one service, as containers start it."),
+    "deploy": ("deploy:deploy", "Add a model or judge to an overlay for Kubernetes."),
     "plugins": ("plugins:plugins", "List the installed plugins."),
     "schema": ("schema:schema", "Print, write or check the JSON Schemas."),
 }

@@ -1,0 +1,148 @@
+"""What is written for Kubernetes is right by its schemas, and stays what the overlays render."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .cluster import load
+from .conftest import RENDERED
+
+ROOT = Path(__file__).parents[2]
+PREFMILL = str(Path(sys.executable).with_name("prefmill"))
+
+needs_kubectl = pytest.mark.skipif(
+    shutil.which("kubectl") is None, reason="kubectl is not on this machine: nothing is rendered"
+)
+
+
+def check(*more: str) -> subprocess.CompletedProcess[str]:
+    orders = [sys.executable, str(ROOT / "deploy" / "manifests.py"), "--check", *more]
+    return subprocess.run(orders, capture_output=True, text=True, check=False)
+
+
+def test_what_is_kept_is_valid_and_what_the_overlays_render() -> None:
+    done = check()
+    assert done.returncode == 0, done.stderr
+    assert "Deployment" in done.stdout
+    assert "not checked:" in done.stdout, "kinds without a schema are named"
+
+
+def test_a_misspelt_field_is_found(tmp_path: Path) -> None:
+    copy = tmp_path / "deploy"
+    shutil.copytree(ROOT / "deploy", copy)
+    kept = copy / "k8s" / "rendered" / "local.yaml"
+    kept.write_text(kept.read_text().replace("terminationGracePeriodSeconds", "terminationGrace"))
+    orders = [sys.executable, str(copy / "manifests.py"), "--check"]
+    # Without kubectl on its PATH it checks what is kept.
+    done = subprocess.run(orders, capture_output=True, text=True, env={"PATH": ""}, check=False)
+    assert done.returncode == 1
+    assert "terminationGrace" in done.stderr
+
+
+@pytest.mark.parametrize("overlay", ["local", "gpu", "production"])
+def test_every_container_runs_as_nobody_special_on_a_root_it_cannot_write(overlay: str) -> None:
+    kinds = ("Deployment", "StatefulSet", "Job")
+    templates = [
+        d["spec"]["template"]["spec"]
+        for d in load(RENDERED / f"{overlay}.yaml")
+        if d["kind"] in kinds
+    ]
+    assert len(templates) > 4
+    for spec in templates:
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["automountServiceAccountToken"] is False
+        for container in (*spec.get("initContainers", ()), *spec["containers"]):
+            security = container["securityContext"]
+            assert security["readOnlyRootFilesystem"] is True
+            assert security["allowPrivilegeEscalation"] is False
+            assert security["capabilities"] == {"drop": ["ALL"]}
+            assert container["resources"]["requests"]
+
+
+@pytest.mark.parametrize("overlay", ["gpu", "production"])
+def test_no_secret_stands_in_an_overlay_that_is_meant(overlay: str) -> None:
+    kinds = {d["kind"] for d in load(RENDERED / f"{overlay}.yaml")}
+    assert "Secret" not in kinds
+
+
+@pytest.mark.parametrize("overlay", ["gpu", "production"])
+def test_every_worker_outlives_its_drain_and_has_a_scaler_of_its_own(overlay: str) -> None:
+    objects = load(RENDERED / f"{overlay}.yaml")
+    scaled = {
+        d["spec"]["scaleTargetRef"]["name"]: d for d in objects if d["kind"] == "ScaledObject"
+    }
+    lanes = [d for d in objects if "prefmill.dev/lane" in d["metadata"].get("labels", {})]
+    workers = [d for d in lanes if d["kind"] == "Deployment"]
+    assert {d["metadata"]["name"] for d in workers} == scaled.keys()
+    for worker in workers:
+        lane = worker["metadata"]["labels"]["prefmill.dev/lane"]
+        trigger = scaled[worker["metadata"]["name"]]["spec"]["triggers"][0]["metadata"]
+        assert trigger["consumer"] == lane
+        spec = worker["spec"]["template"]["spec"]
+        env = {each["name"]: each.get("value") for each in spec["containers"][0]["env"]}
+        assert spec["terminationGracePeriodSeconds"] > float(str(env["PREFMILL_DRAIN_S"]))
+
+
+def test_a_gpu_worker_asks_for_its_device_and_may_run_where_it_is() -> None:
+    objects = load(RENDERED / "gpu.yaml")
+    (zephyr,) = [d for d in objects if d["metadata"]["name"] == "prefmill-generator-zephyr"
+                 and d["kind"] == "Deployment"]  # fmt: skip
+    spec = zephyr["spec"]["template"]["spec"]
+    assert spec["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in spec[
+        "tolerations"
+    ]
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    assert volumes["hf"] == {
+        "name": "hf",
+        "persistentVolumeClaim": {"claimName": "prefmill-hf-cache"},
+    }
+
+
+@needs_kubectl
+def test_a_model_is_added_by_one_command(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
+    overlay = tmp_path / "deploy" / "k8s" / "overlays" / "local"
+    spec = tmp_path / "gemma.yaml"
+    spec.write_text("engine: simulated\nmodel: sim-gemma\n")
+    for worker, name in (("generator", "gemma"), ("judge", "hawk")):
+        orders = [PREFMILL, "deploy", "model", name, str(spec), "--overlay", str(overlay)]
+        subprocess.run([*orders, "--worker", worker], check=True, capture_output=True)
+    text = subprocess.run(
+        ["kubectl", "kustomize", str(overlay)], check=True, capture_output=True, text=True
+    ).stdout
+    objects = {(d["kind"], d["metadata"]["name"]): d for d in yaml.safe_load_all(text)}
+    assert ("Deployment", "prefmill-generator-gemma") in objects
+    assert ("Deployment", "prefmill-judge-hawk") in objects
+    kept = ("prefmill-models", "prefmill-judges")
+    offered = [d for (_, name), d in objects.items() if name.startswith(kept)]
+    assert {file for d in offered for file in d["data"]} == {
+        "river.yaml", "stone.yaml", "owl.yaml", "gemma.yaml", "hawk.yaml"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("Gemma_7B", "engine: simulated\nmodel: m\n", "no name for a queue"),
+        ("gemma", "engine: simulatd\nmodel: m\n", "did you mean 'simulated'"),
+        ("river", "engine: simulated\nmodel: m\n", "is there already"),
+    ],
+)
+def test_a_model_that_could_not_start_is_not_written(
+    tmp_path: Path, name: str, text: str, said: str
+) -> None:
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
+    overlay = tmp_path / "deploy" / "k8s" / "overlays" / "local"
+    before = (overlay / "kustomization.yaml").read_text()
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(text)
+    orders = [PREFMILL, "deploy", "model", name, str(spec), "--overlay", str(overlay)]
+    done = subprocess.run(orders, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert (overlay / "kustomization.yaml").read_text() == before
