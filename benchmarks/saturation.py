@@ -37,6 +37,8 @@ ENGINE: Final = {
     "max_model_len": 2048,
     "max_num_seqs": 64,
     "enable_prefix_caching": True,
+    "enable_chunked_prefill": False,
+    "max_num_batched_tokens": 8192,
 }
 _PREFIX: Final = "You are one of a panel. Read what follows with care, then answer. " * 12
 _TOPOLOGY: Final = Topology(ack_wait_s=60.0)

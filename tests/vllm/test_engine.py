@@ -57,12 +57,14 @@ async def test_the_same_seed_gives_the_same_texts_also_in_another_company(
 async def test_stop_strings_and_stop_tokens_end_an_answer(engine: VllmEngine) -> None:
     text = await text_of(engine, ask(max_tokens=64, extra_body={"ignore_eos": True}))
     middle = next(c for c in text[8:] if c.isascii() and c.isalnum() and c not in text[:8])
-    stopped = await engine.complete(ask(max_tokens=64, stop=[middle]))
+    stopped = await engine.complete(
+        ask(max_tokens=64, stop=[middle], extra_body={"ignore_eos": True})
+    )
     assert stopped.text == text[: text.index(middle)]
     assert stopped.finish_reason == "stop"
-    some = {"stop_token_ids": list(range(5, 300)), "min_tokens": 4}
+    some = {"stop_token_ids": list(range(6, 512, 2)), "min_tokens": 8, "ignore_eos": True}
     early = await engine.complete(ask(max_tokens=64, extra_body=some))
-    assert 4 < early.usage.output_tokens < 16
+    assert 8 < early.usage.output_tokens < 24
     assert early.finish_reason == "stop"
 
 
@@ -144,3 +146,11 @@ async def test_a_system_prompt_that_the_template_refuses_is_folded(engine: VllmE
     both = replace(ask(), messages=(system, *ask().messages))
     by_hand = ask("Be brief.\n\nthe quick fox")
     assert await engine.complete(both) == await engine.complete(by_hand)
+
+
+async def test_a_crowd_of_long_prompts_with_seeds_does_not_end_the_engine(
+    engine: VllmEngine,
+) -> None:
+    crowd = [ask(f"{n} and so on, " * 300, seed=n) for n in range(12)]
+    texts = await asyncio.gather(*(text_of(engine, one) for one in crowd))
+    assert len(texts) == 12

@@ -36,8 +36,7 @@ async def verdicts(engine: VllmEngine, params: Params, count: int):
 
 
 async def test_a_random_judge_gives_well_formed_verdicts_only(engine: VllmEngine) -> None:
-    quotes = {"logit_bias": {"5": 0}, "min_p": 0.0}
-    params = Params(max_tokens=700, temperature=1.0, extra_body=quotes)
+    params = Params(max_tokens=700, temperature=1.0)
     found = await verdicts(engine, params, 16)
     for verdict in found:
         assert verdict.raw.startswith("{")
@@ -45,4 +44,6 @@ async def test_a_random_judge_gives_well_formed_verdicts_only(engine: VllmEngine
             assert verdict.failure.reason == "unreadable"
             assert all(reading.status for reading in verdict.readings)
             continue
-        assert all(1 <= (reading.rating or 0) <= 5 for reading in verdict.readings)
+        rated = [reading.rating for reading in verdict.readings if reading.status == "rated"]
+        assert all(1 <= (rating or 0) <= 5 for rating in rated)
+    assert any(verdict.failure is None for verdict in found)

@@ -86,10 +86,14 @@ def _start(options: VllmOptions, pace: Callable[[int], Pace]) -> Any:
 
 
 def _arguments(options: VllmOptions) -> dict[str, Any]:
+    """On a CPU prompts are read whole: vLLM's engine dies there of a part of a prompt whose request
+    has a seed ("CPU Generator does not use offset")."""
     arguments = options.engine_arguments()
     folder = folder_of(options.model)
     if folder is not None:
         arguments["model"] = str(folder)
+    if library("platforms").current_platform.is_cpu():
+        arguments.setdefault("enable_chunked_prefill", False)
     adapter_folder = folder_of(options.lora) if options.lora else None
     rank = rank_of(adapter_folder) if adapter_folder else None
     if rank is not None:
