@@ -1,9 +1,11 @@
 """Why vLLM failed, in one line. Its engine core and its workers are processes of their own: what
 they raise stands in their logs only, and this process hears `initialization failed`."""
 
+import atexit
 import json
 import os
 import re
+import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -44,6 +46,7 @@ def error_log() -> Path | None:
         return None
     folder = Path(tempfile.mkdtemp(prefix="prefmill-vllm-"))
     log, config = folder / "errors.log", folder / "logging.json"
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     log.touch()
     config.write_text(json.dumps(_logging(log)))
     os.environ[_CONFIG] = str(config)
