@@ -15,6 +15,7 @@ lock judge services/judge/pyproject.toml
 lock coordinator services/coordinator/pyproject.toml
 lock sink services/sink/pyproject.toml
 lock cli cli/pyproject.toml
+lock build requirements/build.in
 lock dev cli/pyproject.toml requirements/dev.in
 # What a machine without a GPU installs to run models: everything in one environment, less torch,
 # whose builds for CPUs carry another version and other hashes than the index's own.

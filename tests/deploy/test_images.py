@@ -1,0 +1,115 @@
+"""Each Dockerfile's steps, done in a clean folder: images cannot be built where there is no engine.
+
+COPY and RUN are carried out as written, with the image's absolute paths below a folder; base
+images are what is installed here.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UV = next((p for p in (ROOT / ".uv/bin/uv", shutil.which("uv")) if p and Path(p).exists()), None)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(UV is None, reason="uv is not here; `make install` brings it"),
+]
+
+PLACES = re.compile(r"(?<![\w.])/(opt|src|wheels|tmp)\b")
+SERVICES = ("coordinator", "generator", "judge", "sink")
+
+
+def steps(text: str) -> list[tuple[str, str]]:
+    """(instruction, rest), continuation lines joined, comments left out."""
+    lines = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    joined = re.sub(r"\\\n\s*", " ", lines)
+    parts = [line.split(" ", 1) for line in joined.splitlines() if line.strip()]
+    return [(instruction, rest) for instruction, rest in parts]
+
+
+def build(name: str, image: Path, target: str | None = None) -> None:
+    """Carry out the stages up to the target, or all of them."""
+    working, stage = image / "src", ""
+    for instruction, rest in steps((ROOT / f"deploy/docker/{name}.Dockerfile").read_text()):
+        if instruction == "FROM":
+            if stage and stage == target:
+                return
+            stage = rest.split(" AS ")[1] if " AS " in rest else ""
+        elif instruction == "WORKDIR":
+            working = image / rest.strip("/")
+            working.mkdir(parents=True, exist_ok=True)
+        elif instruction == "COPY" and "--from" not in rest:
+            *sources, where = rest.split()
+            for source in sources:
+                _copy(ROOT / source, working / where)
+        elif instruction == "RUN":
+            _run(rest, image, working)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        ignored = shutil.ignore_patterns("__pycache__", ".venv")
+        shutil.copytree(source, target, ignore=ignored, dirs_exist_ok=True)
+    else:
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+
+
+def _run(order: str, image: Path, working: Path) -> None:
+    here = PLACES.sub(lambda found: f"{image}/{found[1]}", order)
+    more = {"PATH": f"{Path(str(UV)).parent}:{os.environ['PATH']}", "UV_PYTHON": sys.executable}
+    done = subprocess.run(
+        here,
+        shell=True,
+        cwd=working,
+        env=os.environ | more,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{order}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_image_holds_its_service_and_no_other(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build(name, tmp_path, target="plain" if name == "generator" else None)
+    python = tmp_path / "opt" / "prefmill" / "bin" / "python"
+    nowhere = {"PREFMILL_NATS_URL": "nats://127.0.0.1:9", "PREFMILL_NATS_WAIT_S": "0"}
+    done = subprocess.run(
+        [python, "-m", f"prefmill.{name}.app"],
+        env=nowhere, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "error: no NATS server answers at nats://127.0.0.1:9" in done.stderr
+    for other in (*SERVICES, "cli"):
+        code = f"import importlib.util as u; print(u.find_spec('prefmill.{other}') is not None)"
+        found = subprocess.run(
+            [python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        assert (found.stdout.strip() == "True") == (other == name), other
+    size = sum(f.stat().st_size for f in (tmp_path / "opt/prefmill").rglob("*") if f.is_file())
+    with capsys.disabled():
+        print(f"\n{name}: {size / 1e6:.0f} MB beside the base image")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_bases_are_pinned_and_nobody_special_runs(name: str) -> None:
+    text = (ROOT / f"deploy/docker/{name}.Dockerfile").read_text()
+    stages = {
+        rest.split(" AS ")[1] for instruction, rest in steps(text)
+        if instruction == "FROM" and " AS " in rest
+    }  # fmt: skip
+    for instruction, rest in steps(text):
+        if instruction == "FROM" and rest.split(" ")[0] not in stages:
+            assert re.search(r":v?\d+\.\d+\.\d+", rest), f"{rest} is not pinned"
+    last = [rest for instruction, rest in steps(text) if instruction == "USER"][-1]
+    assert last == "10001:10001"
+    assert "--require-hashes" in text
