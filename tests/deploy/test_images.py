@@ -66,7 +66,7 @@ def _run(order: str, image: Path, working: Path) -> None:
     more = {"PATH": f"{Path(str(UV)).parent}:{os.environ['PATH']}", "UV_PYTHON": sys.executable}
     done = subprocess.run(
         here,
-        shell=True,
+        shell=True,  # noqa: S602 - the steps are our own
         cwd=working,
         env=os.environ | more,
         capture_output=True,
