@@ -64,9 +64,9 @@ def _copy(source: Path, target: Path) -> None:
 def _run(order: str, image: Path, working: Path) -> None:
     here = PLACES.sub(lambda found: f"{image}/{found[1]}", order)
     more = {"PATH": f"{Path(str(UV)).parent}:{os.environ['PATH']}", "UV_PYTHON": sys.executable}
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S602 - the steps are our own
         here,
-        shell=True,  # noqa: S602 - the steps are our own
+        shell=True,
         cwd=working,
         env=os.environ | more,
         capture_output=True,
