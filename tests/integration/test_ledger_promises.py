@@ -1,6 +1,7 @@
 """The sentences in italics of the design, each on real NATS and Postgres."""
 
 from prefmill.contracts.work import GenerateBatch
+from prefmill.ledger.replay import dead_batches, replay
 from prefmill.messaging.connection import jetstream_of
 from prefmill.messaging.work import results_drained
 
@@ -129,6 +130,31 @@ async def test_the_rows_of_a_dead_batch_are_asked_again_one_by_one(rig: Rig) -> 
     assert await rig.count("failure", "reason = 'died'") == 1
     assert await rig.count("dead") == 2
     assert await rig.work() == 2 * 2, "the other two rows are judged"
+
+
+async def test_a_dead_row_is_asked_again_once_it_is_replayed(rig: Rig) -> None:
+    await rig.submit(recipe())
+    await rig.step()
+    first, other = await rig.take()
+    await rig.bury(first)
+    await rig.store(reply_to(other))
+    await rig.step()
+    alone = await rig.take()
+    await rig.bury(alone[0])
+    await rig.store(*(reply_to(batch) for batch in alone[1:]))
+    assert await rig.work() == 2 * 2
+    async with rig.ledger.begin() as connection:
+        newest, oldest = await dead_batches(connection)
+        assert await dead_batches(connection, before=newest.id) == [oldest]
+        assert newest.work is not None
+        assert oldest.work is not None
+        assert len(newest.work.rows) == 1
+        assert await replay(connection, oldest.id, oldest.work) == 1, "of its rows, one had failed"
+        assert await replay(connection, newest.id, newest.work) == 0
+        assert await dead_batches(connection) == []
+    assert await rig.work() == 1 + 2, "the answer of that row and its verdicts"
+    assert await rig.count("failure") == 0
+    assert await rig.count("tally", "failed > 0") == 0
 
 
 async def test_a_late_answer_to_a_withdrawn_batch_is_stored_all_the_same(rig: Rig) -> None:

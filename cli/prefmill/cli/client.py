@@ -3,8 +3,10 @@ a few requests a second."""
 
 import http.client
 import json
-from collections.abc import Iterator
-from typing import Any, cast
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
 from urllib.parse import quote, urlsplit
 
 from prefmill.cli.stop import FAILED, WRONG, Stop
@@ -16,6 +18,7 @@ from prefmill.contracts.api import (
     RunPlan,
     RunRequest,
     RunStatus,
+    Upload,
     WorkerStatus,
 )
 from prefmill.plugins.errors import RecipeError
@@ -29,6 +32,18 @@ class Unreachable(Exception):
 
 class NoAnswer(Stop):
     """Nobody answers now, or the coordinator is in trouble; it may be back in a moment."""
+
+
+class Missing(Stop):
+    """What was asked for is not there."""
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A body read from a file while it is sent."""
+
+    file: BinaryIO
+    size: int
 
 
 class Client:
@@ -103,6 +118,28 @@ class Client:
         """The lanes of active runs that want devices of their own."""
         return [LaneDemand.model_validate(lane) for lane in self._ask("GET", "/v1/lanes")]
 
+    def uploaded(self, sha256: str) -> bool:
+        """Whether a file of this hash is there already."""
+        path = f"/v1/uploads/{sha256}"
+        try:
+            self._ask("GET", path)
+        except Missing:
+            return False
+        return True
+
+    def upload(self, file: BinaryIO, size: int) -> Upload:
+        """Send a file, in pieces."""
+        return Upload.model_validate(self._ask("POST", "/v1/uploads", Streamed(file, size)))
+
+    @contextmanager
+    def download(self, run: int, export: int) -> Generator[BinaryIO]:
+        """The tar file of an export, as it comes."""
+        path = f"/v1/runs/{run}/exports/{export}/download"
+        with self._opened("GET", path, None) as response:
+            if response.status >= 400:
+                raise self._error(response.status, _answer(response.read()).get("detail"))
+            yield response
+
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         try:
             status, text = self._send(method, path, body)
@@ -110,10 +147,7 @@ class Client:
             raise NoAnswer(
                 FAILED, f"error: no coordinator answers at {self.url} ({error}); is it running?"
             ) from error
-        try:
-            answer = json.loads(text)
-        except ValueError:
-            answer = {"detail": text[:200].decode(errors="replace")}
+        answer = _answer(text)
         if status >= 400:
             raise self._error(status, answer.get("detail"))
         return answer
@@ -127,23 +161,43 @@ class Client:
             return NoAnswer(
                 FAILED, f"error: {self.url} answers {status}: {detail}; see the coordinator's log"
             )
-        return Stop(WRONG if status in (404, 409) else FAILED, f"error: {detail}")
+        kind = Missing if status == 404 else Stop
+        return kind(WRONG if status in (404, 409) else FAILED, f"error: {detail}")
 
     def _send(self, method: str, path: str, body: Any) -> tuple[int, bytes]:
+        with self._opened(method, path, body) as response:
+            return response.status, response.read()
+
+    @contextmanager
+    def _opened(self, method: str, path: str, body: Any) -> Generator[http.client.HTTPResponse]:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         connection = kind(self._host, self._port, timeout=TIMEOUT_S)
-        headers = {"Content-Type": "application/json"}
+        payload, headers = _payload(body)
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        payload = None if body is None else json.dumps(body).encode()
         try:
-            connection.request(method, self._path + path, payload, headers)
-            response = connection.getresponse()
-            return response.status, response.read()
+            with suppress(BrokenPipeError, ConnectionResetError):  # it may answer before the end
+                connection.request(method, self._path + path, payload, headers)
+            yield connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(str(error) or type(error).__name__) from error
         finally:
             connection.close()
+
+
+def _payload(body: Any) -> tuple[Any, dict[str, str]]:
+    if isinstance(body, Streamed):
+        kind = "application/octet-stream"
+        return body.file, {"Content-Type": kind, "Content-Length": str(body.size)}
+    json_body = None if body is None else json.dumps(body).encode()
+    return json_body, {"Content-Type": "application/json"}
+
+
+def _answer(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {"detail": text[:200].decode(errors="replace")}
 
 
 def _dumped(request: RunRequest) -> dict[str, Any]:

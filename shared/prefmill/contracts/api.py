@@ -160,6 +160,27 @@ class RowPage(Frozen):
     after: int | None = Field(default=None, description="Ask for the next page with it.")
 
 
+class Upload(Frozen):
+    """POST and GET /v1/uploads: a file that recipes may name `ID/NAME` in their source."""
+
+    id: str = Field(description="`upload:` and its hash.")
+    sha256: str = Field(description="Of its content.")
+    bytes: int = Field(ge=0, description="Its size.")
+
+
+class DeadBatch(Frozen):
+    """GET /v1/dead: a batch that its workers gave up, delivery after delivery."""
+
+    id: int = Field(description="Of the record.")
+    run: int | None = Field(description="Of the run; None if what was sent cannot be read.")
+    kind: LaneKind = Field(description="Which side it was for.")
+    lane: str = Field(description="Slug of its lane.")
+    rows: tuple[int, ...] = Field(default=(), description="Positions of its rows in the run.")
+    error: str = Field(description="Why it was given up.")
+    deliveries: int = Field(description="How often it was handed out.")
+    at: datetime = Field(description="UTC.")
+
+
 class LaneStatus(Frozen):
     """One lane of one worker."""
 

@@ -26,7 +26,7 @@ async def store_dead(connection: AsyncConnection, died: BatchDied) -> None:
             "payload": died.payload.replace("\x00", "�"),
         },
     )
-    work = _parsed(died)
+    work = parsed(died.subject, died.payload)
     if work is not None and len(work.rows) == 1:
         await _fail_cells(connection, work, died.error)
     if batch is not None:
@@ -35,19 +35,18 @@ async def store_dead(connection: AsyncConnection, died: BatchDied) -> None:
         await connection.execute(sa.select(sa.func.pg_notify(NOTICE, str(work.run))))
 
 
-def _parsed(died: BatchDied) -> GenerateBatch | JudgeBatch | None:
-    model = JudgeBatch if died.subject.startswith("judge.") else GenerateBatch
+def parsed(subject: str, payload: str) -> GenerateBatch | JudgeBatch | None:
+    """The batch that was published on a subject; None if it cannot be read."""
+    model = JudgeBatch if subject.startswith("judge.") else GenerateBatch
     try:
-        return model.model_validate_json(died.payload)
+        return model.model_validate_json(payload)
     except ValueError:
         return None
 
 
-async def _fail_cells(
-    connection: AsyncConnection, work: GenerateBatch | JudgeBatch, error: str
-) -> None:
-    detail = f"the worker that had this row alone died again and again: {error}"
-    cells = [
+def cells_of(work: GenerateBatch | JudgeBatch) -> list[tuple[int, str, int, bytes]]:
+    """(position, aspect, sample, target) of each cell of a batch."""
+    return [
         (
             row.row,
             getattr(cell, "aspect", ""),
@@ -57,12 +56,18 @@ async def _fail_cells(
         for row in work.rows
         for cell in row.cells
     ]
+
+
+async def _fail_cells(
+    connection: AsyncConnection, work: GenerateBatch | JudgeBatch, error: str
+) -> None:
+    detail = f"the worker that had this row alone died again and again: {error}"
     counts = Counts()
     values = columns(
         (*CELL, "reason", "detail"),
         [
             (work.run, work.slot, position, aspect, sample, target, DIED, detail)
-            for position, aspect, sample, target in cells
+            for position, aspect, sample, target in cells_of(work)
         ],
     )
     for run, slot, failed in await connection.execute(statements.FAILURES, values):

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prefmill.ledger.desired import Desired
-from prefmill.ledger.tables import ATTEMPT, BATCH, FAILURE, LANE, REVISION, RUN, SLOT
+from prefmill.ledger.tables import ATTEMPT, BATCH, FAILURE, LANE, REVISION, RUN, SLOT, TALLY
 
 NOTICE: Final = "prefmill"
 """The NOTIFY channel; its payload is a run's id. May be lost: a tick makes it right."""
@@ -184,6 +184,7 @@ async def archive(connection: AsyncConnection, run_id: int) -> None:
 async def forgive(connection: AsyncConnection, run_id: int) -> int:
     """Reopen all failed cells with fresh attempts; how many there were."""
     gone = await connection.execute(FAILURE.delete().where(FAILURE.c.run_id == run_id))
+    await connection.execute(TALLY.update().where(TALLY.c.run_id == run_id).values(failed=0))
     await connection.execute(
         ATTEMPT.update().where(ATTEMPT.c.run_id == run_id).values(forgiven=True)
     )

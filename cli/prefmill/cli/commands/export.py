@@ -7,6 +7,7 @@ import click
 
 from prefmill.cli.client import Client
 from prefmill.cli.connect import connect, coordinator_options, find, live
+from prefmill.cli.fetching import fetched, is_store, refuse_foreign
 from prefmill.cli.follow import Tend, show_export, tend_nothing, wait_for_export
 from prefmill.cli.stop import WRONG, Stop
 from prefmill.contracts.api import ExportRequest
@@ -43,7 +44,8 @@ def export(
     from prefmill.cli.commands.run import stopping
 
     changes = {"choose": pairing, "margin": margin, "ties": ties}
-    asked = _Asked(name, formats, pool, {k: v for k, v in changes.items() if v is not None}, output)
+    pairs = {key: value for key, value in changes.items() if value is not None}
+    asked = _Asked(name, formats, pool, pairs, output, away=bool(api))
     client = connect(api, home) if api else live(home)
     if client:
         asked.make(client, tend_nothing)
@@ -67,18 +69,25 @@ class _Asked:
         pool: str | None,
         pairing: dict[str, Any],
         output: str | None,
+        *,
+        away: bool,
     ) -> None:
+        self.away = away
         self.name, self.formats, self.pool = name, formats, pool
         self.pairing, self.output = pairing, output
 
     def make(self, client: Client, tend: Tend) -> None:
         """Ask for it, wait, show it."""
         run = find(client, self.name)
-        folder = self.output or f"out/{run.name}-export"
-        made = client.export(run.id, self.request(str(Path(folder).absolute())))
-        show_export(wait_for_export(client, run, made, tend))
+        folder = Path(self.output or f"out/{run.name}-export").absolute()
+        store = self.output if is_store(self.output) else None
+        if self.away:
+            refuse_foreign(folder)
+        made = client.export(run.id, self.request(store or (None if self.away else str(folder))))
+        made = wait_for_export(client, run, made, tend)
+        show_export(fetched(client, run.id, made, folder) if self.away else made)
 
-    def request(self, directory: str) -> ExportRequest:
+    def request(self, directory: str | None) -> ExportRequest:
         """The request; a format may bring options as YAML: `{kto: null, threshold: 4}`."""
         values: dict[str, Any] = {"directory": directory}
         if self.formats:

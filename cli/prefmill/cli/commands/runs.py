@@ -1,10 +1,13 @@
 """Commands about runs that a coordinator knows."""
 
+from pathlib import Path
+
 import click
 
 from prefmill.cli.connect import connect, coordinator_options, find
+from prefmill.cli.fetching import refuse_foreign, with_dataset
 from prefmill.cli.follow import conclude, follow
-from prefmill.cli.show.lines import trouble
+from prefmill.cli.show.lines import done_to, hint, trouble
 from prefmill.cli.show.numbers import count, dollars, plural, table
 from prefmill.cli.show.outcome import sum_line
 from prefmill.cli.show.pace import closed
@@ -35,11 +38,16 @@ def status(name: str, api: str | None, home: str | None) -> None:
 @click.command()
 @RUN
 @click.option("--strict", is_flag=True, help="Exit with 3 if any row failed.")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder to fetch the dataset to.")
 @coordinator_options
-def watch(name: str, strict: bool, api: str | None, home: str | None) -> None:
-    """Follow RUN until it ends."""
+def watch(name: str, strict: bool, output: Path | None, api: str | None, home: str | None) -> None:
+    """Follow RUN until it ends; with --output, fetch its dataset then."""
+    if output:
+        refuse_foreign(output.absolute())
     client = connect(api, home)
-    conclude(follow(client, find(client, name)), strict=strict)
+    ended = follow(client, find(client, name))
+    ended = with_dataset(client, ended, output.absolute()) if output else ended
+    conclude(ended, strict=strict)
 
 
 @click.command()
@@ -115,8 +123,11 @@ def status_lines(run: RunStatus) -> list[str]:
 
 def _act(name: str, action: str, api: str | None, home: str | None) -> None:
     client = connect(api, home)
-    run = client.act(find(client, name).id, action)
-    click.echo(f"{run.name}: {run.state}")
+    before = find(client, name)
+    after = client.act(before.id, action)
+    click.echo(done_to(action, before, after))
+    if action in ("resume", "retry"):
+        click.echo(hint(after.name, api))
 
 
 def _overview(run: RunStatus) -> list[str]:

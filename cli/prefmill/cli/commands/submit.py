@@ -6,19 +6,22 @@ import click
 
 from prefmill.cli.agree import agree, show_plan
 from prefmill.cli.connect import connect, coordinator_options
+from prefmill.cli.fetching import is_store, refuse_foreign, with_dataset
 from prefmill.cli.follow import conclude, follow
 from prefmill.cli.recipes.problems import loaded, recipe_errors
+from prefmill.cli.sending import sent
+from prefmill.cli.show.lines import hint
 from prefmill.contracts.api import RunRequest
 
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
-@click.option("--output", help="Folder of the dataset, on the sink's machine.")
+@click.option("--output", help="Folder of the dataset.  [./out/NAME]")
 @click.option("--rows", type=click.IntRange(1), help="Only the first so many prompts.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Over the recipe's.")
 @click.option("--yes", is_flag=True, help="Do not ask before paid calls.")
 @click.option("--fresh", is_flag=True, help="Start over; reuse nothing stored.")
-@click.option("--watch", is_flag=True, help="Follow it until it ends.")
+@click.option("--watch", is_flag=True, help="Follow it to its dataset.")
 @coordinator_options
 def submit(
     recipe: Path,
@@ -31,17 +34,26 @@ def submit(
     api: str | None,
     home: str | None,
 ) -> None:
-    """Hand RECIPE to a coordinator. Files that it names must be there on the coordinator's side."""
+    """Hand RECIPE to a coordinator: to one elsewhere (--api) with the files that it names.
+
+    With --watch, the dataset of one elsewhere is fetched to the output folder at the end.
+    """
     ready = loaded(recipe, settings, rows)
+    folder = Path(output or Path("out") / ready.recipe.name).absolute()
+    fetches = bool(api and watch and not is_store(output))
+    if fetches:
+        refuse_foreign(folder)
     client = connect(api, home)
-    folder = str(Path(output).absolute()) if output and not api else output
-    request = RunRequest(recipe=ready.recipe, fresh=fresh, directory=folder)
     with recipe_errors(ready):
+        known = sent(ready.recipe, client, click.echo) if api else ready.recipe
+        directory = output if is_store(output) else None if api else output and str(folder)
+        request = RunRequest(recipe=known, fresh=fresh, directory=directory)
         plan = client.plan(request)
         show_plan(plan, ready)
         agree(plan, ready, yes=yes)
         status = client.submit(request)
     if watch:
-        conclude(follow(client, status), strict=False)
+        ended = follow(client, status)
+        conclude(with_dataset(client, ended, folder) if fetches else ended, strict=False)
     else:
-        click.echo(f"run {status.id}, {status.name}; follow it with: prefmill watch {status.name}")
+        click.echo(f"run {status.id}, {status.name}; {hint(status.name, api)}")

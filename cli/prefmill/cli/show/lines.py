@@ -17,6 +17,8 @@ _STATES = {
     "failed": "stopped: {reason}",
 }
 
+_ACTIVE = ("loading", "probing", "running")
+
 
 def progress(status: RunStatus, pace: Pace, elapsed: float) -> str:
     """One line that says how far a run is; `elapsed` in seconds."""
@@ -112,3 +114,34 @@ def _of_exports(before: RunStatus | None, after: RunStatus) -> Iterator[str]:
     for export in reversed(after.exports):
         if before and export.state == "writing" and old.get(export.id) != "writing":
             yield f"writing the dataset to {export.directory}"
+
+
+def hint(name: str, api: str | None) -> str:
+    """How to go on with a run that goes on by itself."""
+    command = f"prefmill watch {name}"
+    return (
+        f"follow it with: {command} --api {api} --output out/{name}"
+        if api
+        else (f"follow it with: {command}")
+    )
+
+
+def done_to(action: str, before: RunStatus, after: RunStatus) -> str:
+    """What pausing, resuming, cancelling or retrying a run did."""
+    failed = sum(slot.failed for slot in before.slots)
+    waiting = sum(slot.waiting for slot in after.slots)
+    flying = sum(slot.in_flight for slot in after.slots)
+    match action:
+        case "pause":
+            return f"{after.name}: paused; {plural(flying, 'call')} in flight may still be stored"
+        case "cancel":
+            return f"{after.name}: cancelled; what is stored stays, and can be exported"
+        case "retry" if failed:
+            cells = plural(failed, "failed answer or verdict", "failed answers and verdicts")
+            return f"{after.name}: {cells} will be tried again"
+        case "retry":
+            return f"{after.name}: no answer or verdict had failed; it is looked at once more"
+        case _:
+            cells = plural(waiting, "answer or verdict", "answers and verdicts")
+            was = "was not stopped" if before.state in _ACTIVE else f"was {before.state}"
+            return f"{after.name}: {was}, goes on; {cells} known to be wanted"

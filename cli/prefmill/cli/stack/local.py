@@ -147,13 +147,21 @@ class Stack:
         dsn = dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
         stored = {**_on(self._nats.url), "database_url": dsn}
         self._serving = True
+        exports = str(Path.cwd() / "out")
+        kept = {"local": True, "exports_dir": exports, "uploads_dir": str(self.home / "uploads")}
         self._nest.start(
             "coordinator",
             self._home.log("coordinator"),
-            {**stored, "host": "127.0.0.1", "port": port, "token": token, "reset_on_start": True},
+            {
+                **stored,
+                **kept,
+                "host": "127.0.0.1",
+                "port": port,
+                "token": token,
+                "reset_on_start": True,
+            },
             {"reset_on_start": False},  # by then workers may hold batches
         )
-        exports = str(Path.cwd() / "out")
         self._nest.start(
             "sink",
             self._home.log("sink"),

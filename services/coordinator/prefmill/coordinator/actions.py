@@ -1,5 +1,6 @@
 """What a person does to a run: submit, pause, resume, cancel, retry, export."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,11 +14,13 @@ from prefmill.contracts.api import (
 )
 from prefmill.coordinator.conductor import ACTIVE, Conductor
 from prefmill.coordinator.domain.named import expanded
+from prefmill.coordinator.domain.places import refuse_folder, refuse_places
 from prefmill.coordinator.forecast import forecast
 from prefmill.coordinator.status import RunAction, demands_of, look, spent, status_of
 from prefmill.coordinator.submission import difference, submit
 from prefmill.ledger import exports, planning, runs
 from prefmill.ledger.planning import StoredBatch
+from prefmill.ledger.replay import Dead, replay
 from prefmill.ledger.runs import Run
 
 
@@ -34,7 +37,9 @@ class Actions:
 
     async def submit(self, request: RunRequest) -> RunStatus:
         """Run a recipe, or go on with it. RecipeError if it cannot be run."""
-        submitted = await submit(self._ledger, self._expanded(request))
+        await self._allowed(request)
+        uploads = self.conductor.uploads
+        submitted = await submit(self._ledger, self._expanded(request), uploads.placed)
         self.conductor.forget(submitted.run_id)
         run = await self.run(submitted.run_id)
         await self._clear(run)
@@ -44,9 +49,10 @@ class Actions:
 
     async def plan(self, request: RunRequest) -> RunPlan:
         """What a recipe would call, of what is not stored yet. RecipeError if it cannot run."""
+        await self._allowed(request)
         request = self._expanded(request)
         run, changed = await difference(self._ledger, request.recipe)
-        return await forecast(self._ledger, request, run, changed)
+        return await forecast(self._ledger, request, run, changed, self.conductor.uploads.placed)
 
     async def act(self, run: Run, action: RunAction) -> RunStatus:
         """Pause, resume, cancel a run, or have its failed cells tried again."""
@@ -61,8 +67,24 @@ class Actions:
         self.conductor.wake()
         return await self.status(await self.run(run.id))
 
+    async def replay(self, dead: Dead) -> RunStatus:
+        """Have the cells of a batch that was given up asked again, and its run go on."""
+        if dead.work is None:
+            raise Refused(f"the dead batch {dead.id} cannot be read; retry its run instead")
+        run = await self.run(dead.work.run)
+        async with self._ledger.begin() as connection:
+            await runs.lock_run(connection, run.id)
+            await replay(connection, dead.id, dead.work)
+        await self._clear(run)
+        if run.state in ("finished", "failed"):
+            await self._set(run, "loading")
+        self.conductor.wake()
+        return await self.status(await self.run(run.id))
+
     async def export(self, run: Run, request: ExportRequest) -> int:
         """Ask for datasets from what is stored; the export's id."""
+        if not self.conductor.settings.local:
+            refuse_folder(request.directory)
         plan = await self.conductor.plan(run)
         async with self._ledger.begin() as connection:
             cost = spent(await look(connection, run, plan))
@@ -92,6 +114,13 @@ class Actions:
         async with self._ledger.begin() as connection:
             known = await runs.runs(connection)
         return [await self.status(run) for run in known]
+
+    async def _allowed(self, request: RunRequest) -> None:
+        """RecipeError if it names files that are not here, or that it may not name."""
+        if not self.conductor.settings.local:
+            refuse_places(request.recipe)
+            refuse_folder(request.directory)
+        await asyncio.to_thread(self.conductor.uploads.check, request.recipe.source)
 
     def _expanded(self, request: RunRequest) -> RunRequest:
         recipe = expanded(request.recipe, self.conductor.deployed)

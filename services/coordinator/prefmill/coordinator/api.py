@@ -22,7 +22,9 @@ from prefmill.contracts.api import (
 )
 from prefmill.coordinator.actions import Actions, Refused
 from prefmill.coordinator.archive import archive
+from prefmill.coordinator.dead import dead
 from prefmill.coordinator.pages import row_page
+from prefmill.coordinator.sending import sending
 from prefmill.coordinator.status import RunAction, export_status
 from prefmill.ledger import exports
 from prefmill.ledger.runs import Run
@@ -38,7 +40,8 @@ def create_api(actions: Actions, token: str | None) -> FastAPI:
     app.state.actions = actions
     app.state.token = token
     app.include_router(probes)
-    app.include_router(routes, prefix="/v1", dependencies=[Depends(_guard)])
+    for router in (routes, sending, dead):
+        app.include_router(router, prefix="/v1", dependencies=[Depends(_guard)])
     app.add_exception_handler(RecipeError, _recipe_error)
     app.add_exception_handler(Refused, _refused)
     return app

@@ -21,6 +21,7 @@ from prefmill.coordinator.status import look, spent
 from prefmill.coordinator.streams import Streams
 from prefmill.coordinator.submission import plan_of
 from prefmill.coordinator.unavailable import go_on_without
+from prefmill.coordinator.uploads import Uploads
 from prefmill.coordinator.windows import Windows
 from prefmill.ledger import exports, planning, runs
 from prefmill.ledger.database import Ledger
@@ -57,6 +58,7 @@ class Conductor:
         self.streams = streams
         self.fleet = fleet
         self.deployed = deployed or Deployed()
+        self.uploads = Uploads(settings.uploads_folder, settings.upload_bytes)
         self.beat = time.monotonic()
         self._woken = asyncio.Event()
         self._plans: dict[int, Plan] = {}
@@ -111,7 +113,7 @@ class Conductor:
         plan = self._plans.get(run.id)
         if plan is None or plan.revision != run.revision:
             async with self.ledger.begin() as connection:
-                plan = self._plans[run.id] = await plan_of(connection, run)
+                plan = self._plans[run.id] = await plan_of(connection, run, self.uploads.placed)
         return plan
 
     def forget(self, run_id: int) -> None:

@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from prefmill.contracts.api import RunPlan, RunRequest, SlotPlan
 from prefmill.coordinator.domain.estimate import estimate
-from prefmill.coordinator.domain.resolved import Resolved, ResolvedRubric, resolve
+from prefmill.coordinator.domain.resolved import (
+    Placed,
+    Resolved,
+    ResolvedRubric,
+    as_written,
+    resolve,
+)
 from prefmill.ledger import runs, status
 from prefmill.ledger.database import Ledger
 from prefmill.ledger.runs import Run
@@ -14,10 +20,14 @@ from prefmill.plugins.rubric import fingerprint_of
 
 
 async def forecast(
-    ledger: Ledger, request: RunRequest, run: Run | None, changed: Sequence[str]
+    ledger: Ledger,
+    request: RunRequest,
+    run: Run | None,
+    changed: Sequence[str],
+    placed: Placed = as_written,
 ) -> RunPlan:
     """The plan of a recipe. RecipeError if it cannot be run."""
-    resolved = resolve(request.recipe)
+    resolved = resolve(request.recipe, placed)
     plan = await asyncio.to_thread(_estimate, resolved)
     if run is None or request.fresh:
         return plan

@@ -1,5 +1,7 @@
 """What may be set from outside, as PREFMILL_… variables."""
 
+from pathlib import Path
+
 from pydantic import Field, SecretStr
 
 from prefmill.settings.ledger import LedgerSettings
@@ -25,7 +27,23 @@ class CoordinatorSettings(ServiceSettings, LedgerSettings):
     worker_grace_s: float = Field(
         default=15.0, ge=0, description="Wait for a lane's first worker before publishing to it."
     )
+    local: bool = Field(
+        default=False,
+        description="Recipes may name files of this machine: only for stacks of one's own.",
+    )
+    exports_dir: Path = Field(
+        default=Path("exports"), description="Where the sink writes; uploads go below it."
+    )
+    uploads_dir: Path | None = Field(
+        default=None, description="Where files sent by `submit` are kept; EXPORTS_DIR/uploads."
+    )
+    upload_bytes: int = Field(default=20 * 2**30, ge=1, description="Most bytes of one upload.")
     reset_on_start: bool = Field(
         default=False,
         description="No worker can hold a batch from before: clear the work streams at start.",
     )
+
+    @property
+    def uploads_folder(self) -> Path:
+        """Where uploads are kept."""
+        return self.uploads_dir or self.exports_dir / "uploads"

@@ -10,7 +10,14 @@ from prefmill.contracts.api import RunRequest
 from prefmill.contracts.recipe import Recipe
 from prefmill.coordinator.domain.changes import changes
 from prefmill.coordinator.domain.plan import Plan, source_digest
-from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel, ResolvedRubric, resolve
+from prefmill.coordinator.domain.resolved import (
+    Placed,
+    Resolved,
+    ResolvedModel,
+    ResolvedRubric,
+    as_written,
+    resolve,
+)
 from prefmill.ledger import planning, reuse, runs
 from prefmill.ledger.database import Ledger, retried
 from prefmill.ledger.desired import Desired, DesiredRubric
@@ -34,9 +41,9 @@ def dumped(recipe: Recipe) -> dict[str, Any]:
 
 
 @retried
-async def submit(ledger: Ledger, request: RunRequest) -> Submitted:
+async def submit(ledger: Ledger, request: RunRequest, placed: Placed = as_written) -> Submitted:
     """Store what is asked. RecipeError if the recipe, or its change, cannot be run."""
-    resolved = resolve(request.recipe)
+    resolved = resolve(request.recipe, placed)
     async with ledger.begin() as connection:
         run = await runs.run_by_name(connection, request.recipe.name)
         if run and request.fresh:
@@ -147,14 +154,14 @@ def _slot(model: ResolvedModel) -> dict[str, Any]:
     }
 
 
-async def plan_of(connection: AsyncConnection, run: Run) -> Plan:
+async def plan_of(connection: AsyncConnection, run: Run, placed: Placed = as_written) -> Plan:
     """The plan of a run's current revision."""
     stored = await runs.recipe_of(connection, run.id, run.revision)
     slots = await runs.slots_of(connection, run.id)
     return Plan(
         run_id=run.id,
         revision=run.revision,
-        resolved=resolve(Recipe.model_validate(stored)),
+        resolved=resolve(Recipe.model_validate(stored), placed),
         desired=await runs.desired_of(connection, run.id, run.revision),
         given={slot.alias: slot.id for slot in slots if slot.kind == "given"},
         reuse=not run.fresh and await reuse.anything_to_copy(connection, run.id),

@@ -41,6 +41,9 @@ class ResolvedRubric:
         return shows_of(self.rubric)
 
 
+Placed = Callable[[PluginSpec], PluginSpec]
+
+
 @dataclass(frozen=True)
 class ResolvedModel:
     """A model, or a judge with one of the rubrics: its lane, and `key`, the digest (32 bytes) of
@@ -88,8 +91,14 @@ class Resolved:
         return [judge for judge in self.judges if judge.rubric is rubric]
 
 
-def resolve(recipe: Recipe) -> Resolved:
-    """Find and check everything; RecipeError holds all problems at once."""
+def as_written(source: PluginSpec) -> PluginSpec:
+    """For sources that name no uploads."""
+    return source
+
+
+def resolve(recipe: Recipe, placed: Placed = as_written) -> Resolved:
+    """Find and check everything; RecipeError holds all problems at once. `placed` gives a source
+    the paths of what was uploaded."""
     problems: list[str] = []
 
     def attempt(make: Callable[[], Any]) -> Any:
@@ -99,7 +108,7 @@ def resolve(recipe: Recipe) -> Resolved:
             problems.extend(error.problems)
             return None
 
-    source = attempt(lambda: _plugin("sources", recipe.source, "source"))
+    source = attempt(lambda: _plugin("sources", placed(recipe.source), "source"))
     rubrics: tuple[ResolvedRubric, ...] = attempt(lambda: rubrics_of(recipe)) or ()
     sampler = attempt(lambda: _sampler(recipe))
     models = [attempt(lambda a=a, s=s: _model(recipe, a, s)) for a, s in recipe.models.items()]
@@ -144,7 +153,7 @@ def _placed(problem: str, where: str) -> str:
 
 def rubrics_of(recipe: Recipe) -> tuple[ResolvedRubric, ...]:
     """The recipe's rubrics; RecipeError for those that are not there or refuse their options."""
-    specs = _separate(recipe.judge.rubrics) if recipe.judge else ()
+    specs = separate(recipe.judge.rubrics) if recipe.judge else ()
     places = [f"judge.rubric.{i}" if len(specs) > 1 else "judge.rubric" for i in range(len(specs))]
     labels: Counter[str] = Counter()
     made: list[ResolvedRubric] = []
@@ -161,7 +170,7 @@ def rubrics_of(recipe: Recipe) -> tuple[ResolvedRubric, ...]:
     return _told_apart(made)
 
 
-def _separate(specs: Sequence[PluginSpec]) -> Sequence[PluginSpec]:
+def separate(specs: Sequence[PluginSpec]) -> Sequence[PluginSpec]:
     """`{ultrafeedback: [honesty], critique: null}`, where every key is a rubric, means several."""
     if (
         len(specs) > 1
@@ -228,7 +237,7 @@ def _judge(
         rubric and (rubric.name, rubric.shows),
     )
     lane = lane_of("judge", spec, options)
-    several = rubric and recipe.judge and len(_separate(recipe.judge.rubrics)) > 1
+    several = rubric and recipe.judge and len(separate(recipe.judge.rubrics)) > 1
     label = f"{alias}/{rubric.label}" if rubric and several else alias
     return ResolvedModel("judge", alias, spec, engine, params, lane, key, rubric, label)
 

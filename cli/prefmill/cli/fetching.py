@@ -1,0 +1,91 @@
+"""A dataset comes from the coordinator's side to a folder here."""
+
+import json
+import shutil
+import tarfile
+from pathlib import Path
+from typing import Final
+
+from prefmill.cli.client import Client, Unreachable
+from prefmill.cli.stop import FAILED, WRONG, Stop
+from prefmill.contracts.api import ExportStatus, RunStatus
+
+OWN: Final = ".prefmill-export"
+"""By it `run`, `submit` and `export` know a folder as theirs."""
+
+
+def is_store(output: str | None) -> bool:
+    """Whether an output is an address of an object store, not a folder."""
+    return output is not None and "://" in output
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Stop if the folder is a file, or holds what prefmill did not write."""
+    if folder.exists() and not folder.is_dir():
+        raise Stop(WRONG, f"error: {folder} is a file; name a folder with --output")
+    ours = (folder / OWN).exists()
+    if folder.exists() and not ours and any(folder.iterdir()):
+        raise Stop(
+            WRONG,
+            f"error: {folder} holds files that prefmill did not write; empty it, or name another "
+            "folder with --output",
+        )
+
+
+def fetched(client: Client, run: int, export: ExportStatus, folder: Path) -> ExportStatus:
+    """The export as it lies in the folder here. What was there is replaced once all has come.
+    Stop if it cannot be fetched; one in an object store stays there."""
+    if export.state != "written" or is_store(export.directory):
+        return export
+    refuse_foreign(folder)
+    aside = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        aside.mkdir(parents=True)
+        with (
+            client.download(run, export.id) as stream,
+            tarfile.open(fileobj=stream, mode="r|") as tar,
+        ):
+            unpack(tar, aside)
+        _settle(aside, folder, export)
+    except (Unreachable, OSError, tarfile.TarError, EOFError) as error:
+        raise Stop(
+            FAILED,
+            f"error: the dataset could not be fetched to {folder}: {error}",
+            f"  It is kept; fetch it with: prefmill watch {run} --output {folder}",
+        ) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return export.model_copy(update={"directory": str(folder)})
+
+
+def unpack(tar: tarfile.TarFile, folder: Path) -> None:
+    """The plain files and folders of a tar stream, without its first folder. Nothing lands
+    outside of `folder`, links and devices are errors (tarfile.FilterError)."""
+    for member in tar:
+        parts = Path(member.name).parts[1:]
+        if not (member.isfile() or member.isdir()):
+            raise tarfile.SpecialFileError(member)
+        if parts:
+            inner = member.replace(name=str(Path(*parts)), deep=False)
+            tar.extract(inner, folder, filter="data")
+
+
+def _settle(aside: Path, folder: Path, export: ExportStatus) -> None:
+    (aside / OWN).mkdir(exist_ok=True)
+    marker = {"prefmill": 1, "configs": sorted(export.outcome)}
+    (aside / OWN / "marker.json").write_text(json.dumps(marker))
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    aside.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def with_dataset(client: Client, status: RunStatus, folder: Path) -> RunStatus:
+    """The status of a finished run with its newest export as it lies in the folder here."""
+    if status.state != "finished" or not status.exports:
+        return status
+    newest = fetched(client, status.id, status.exports[0], folder)
+    return status.model_copy(update={"exports": (newest, *status.exports[1:])})

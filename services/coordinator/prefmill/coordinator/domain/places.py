@@ -1,0 +1,97 @@
+"""What a recipe that came over the network may not name: paths of the machine that reads it.
+
+`prefmill submit` sends prompt files along as uploads, and the texts of templates and rubric files
+within the recipe, so that none is needed. Pure, but for a look whether a repository's name is a
+folder here too: `datasets` would read that one.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from pydantic import JsonValue
+
+from prefmill.contracts.recipe import Recipe
+from prefmill.plugins.errors import RecipeError
+
+FILES: Final = ("jsonl", "csv", "parquet")
+FOLDERS: Final = ("template", "templates")
+TEXTS: Final = ("inline", "columns")
+"""Options that hold what the user wrote, and may begin with anything."""
+
+REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+ROOTED: Final = ("/", "~", "./", "../", "file:")
+STORE: Final = re.compile(r"(s3|s3a|gs|gcs|az|abfs|abfss|adl|oss|oci)://[^:]+")
+"""Object stores that an export may go to, with the sink's own credentials."""
+
+REFUSED: Final = (
+    "is a path of the coordinator, which a recipe from elsewhere may not name; hand the recipe "
+    "over with `prefmill submit`, which sends files along"
+)
+
+
+def refuse_places(recipe: Recipe) -> None:
+    """RecipeError names every path in the recipe."""
+    problems = [f"{where}: {value!r} {REFUSED}" for where, value in _places(recipe)]
+    if problems:
+        raise RecipeError(*problems)
+
+
+def refuse_folder(directory: str | None) -> None:
+    """RecipeError if an export is to go anywhere but below the sink's folder or to a store."""
+    if not directory or STORE.fullmatch(directory):
+        return
+    parts = PurePosixPath(directory).parts
+    if "://" in directory or directory.startswith(ROOTED) or ".." in parts or "\\" in directory:
+        raise RecipeError(
+            f"directory: {directory!r} lies outside of the sink's folder, where exports of a "
+            "coordinator that is not yours go; leave it out and download the export"
+        )
+
+
+def _places(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    yield from _source(recipe.source)
+    specs: list[tuple[str, Mapping[str, JsonValue]]] = [
+        ("generate.sampler", recipe.generate.sampler),
+        ("pool.judges", recipe.pool.judges),
+        ("pool.aspects", recipe.pool.aspects),
+    ]
+    specs += [(f"output.formats.{n}", spec) for n, spec in enumerate(recipe.output.formats)]
+    specs += [(f"models.{alias}", spec.options()) for alias, spec in recipe.models.items()]
+    specs += [(f"judges.{alias}", spec.options()) for alias, spec in recipe.judges.items()]
+    for where, spec in specs:
+        yield from _rooted(spec, where)
+    for rubric in recipe.judge.rubrics if recipe.judge else ():
+        yield from _rubric(rubric)
+
+
+def _source(source: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]:
+    for key in FILES:
+        for path in _strings(source.get(key)):
+            if not path.startswith("upload:"):
+                yield f"source.{key}", path
+    for name in _strings(source.get("hub")):
+        if not REPOSITORY.fullmatch(name) or Path(name).exists():
+            yield "source.hub", name
+    plain = {key: value for key, value in source.items() if key not in (*FILES, *TEXTS, "hub")}
+    yield from _rooted(plain, "source")
+
+
+def _rubric(rubric: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]:
+    for key, value in rubric.items():
+        where = f"judge.rubric.{key}"
+        if key in FOLDERS:
+            yield from ((where, path) for path in _strings(value))
+        else:
+            yield from _rooted({key: value}, "judge.rubric")
+
+
+def _rooted(spec: Mapping[str, JsonValue], where: str) -> Iterator[tuple[str, str]]:
+    for key, value in spec.items():
+        yield from ((f"{where}.{key}", t) for t in _strings(value) if t.startswith(ROOTED))
+
+
+def _strings(value: JsonValue) -> list[str]:
+    items = value if isinstance(value, list) else [value]
+    return [item for item in items if isinstance(item, str)]

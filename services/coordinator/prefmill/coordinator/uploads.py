@@ -1,0 +1,120 @@
+"""Files that came over the network: streamed to disk, kept under the hash of their content.
+
+    DIR/SHA256/content     the bytes
+    DIR/SHA256/NAME        the same file, under a name that a recipe gives it
+
+A recipe names one `upload:SHA256/NAME`; sources are given its path.
+"""
+
+import asyncio
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final
+
+from pydantic import JsonValue
+
+from prefmill.contracts.api import Upload
+from prefmill.contracts.recipe import PluginSpec
+from prefmill.plugins.errors import RecipeError
+
+SCHEME: Final = "upload:"
+REFERENCE: Final = re.compile(r"upload:([0-9a-f]{64})/(?!\.{1,2}$)([^/\\\x00-\x1f]{1,150})")
+CONTENT: Final = "content"
+
+
+class TooLarge(Exception):
+    """More bytes than one upload may have."""
+
+
+class Uploads:
+    """The folder of uploads; `limit` is the most bytes of one. It is made with the first."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self.folder = folder.absolute()
+        self.limit = limit
+
+    def find(self, sha256: str) -> Upload | None:
+        """The upload of this hash, if it is here."""
+        try:
+            size = (self.folder / sha256 / CONTENT).stat().st_size
+        except OSError:
+            return None
+        return _upload(sha256, size)
+
+    async def store(self, blocks: AsyncIterator[bytes]) -> Upload:
+        """Keep a stream; it appears whole or not at all. TooLarge beyond the limit; OSError if
+        the disk cannot take it."""
+        await asyncio.to_thread(self.folder.mkdir, parents=True, exist_ok=True)
+        aside = tempfile.NamedTemporaryFile(dir=self.folder, prefix=".part-", delete=False)  # noqa: SIM115
+        try:
+            with aside:
+                sha256, size = await self._written(aside, blocks)
+            await asyncio.to_thread(self._settle, Path(aside.name), sha256)
+        except BaseException:
+            await asyncio.to_thread(Path(aside.name).unlink, missing_ok=True)
+            raise
+        return _upload(sha256, size)
+
+    def placed(self, source: PluginSpec) -> PluginSpec:
+        """A source with paths in place of its uploads. RecipeError for a malformed one."""
+        return {key: self._placed(value, f"source.{key}") for key, value in source.items()}
+
+    def check(self, source: PluginSpec) -> None:
+        """See that the uploads of a source are here, each under its name too. RecipeError if one
+        is not. Blocking."""
+        for key, value in source.items():
+            for text in value if isinstance(value, list) else [value]:
+                if isinstance(text, str) and text.startswith(SCHEME):
+                    self._name(text, f"source.{key}")
+
+    def _placed(self, value: JsonValue, where: str) -> JsonValue:
+        if isinstance(value, list):
+            return [self._placed(item, where) for item in value]
+        if isinstance(value, str) and value.startswith(SCHEME):
+            return str(self._path(value, where))
+        return value
+
+    def _path(self, reference: str, where: str) -> Path:
+        found = REFERENCE.fullmatch(reference)
+        if found is None:
+            raise RecipeError(f"{where}: {reference!r} is no upload; write upload:SHA256/NAME")
+        return self.folder / found[1] / found[2]
+
+    def _name(self, reference: str, where: str) -> None:
+        path = self._path(reference, where)
+        content = path.with_name(CONTENT)
+        if not content.exists():
+            raise RecipeError(
+                f"{where}: {path.name} was not sent to this coordinator, or is gone; "
+                "`prefmill submit` sends it along"
+            )
+        with suppress(FileExistsError):
+            os.link(content, path)
+
+    async def _written(self, aside: IO[bytes], blocks: AsyncIterator[bytes]) -> tuple[str, int]:
+        digest, size = hashlib.sha256(), 0
+        async for block in blocks:
+            size += len(block)
+            if size > self.limit:
+                raise TooLarge
+            digest.update(block)
+            await asyncio.to_thread(aside.write, block)
+        return digest.hexdigest(), size
+
+    def _settle(self, aside: Path, sha256: str) -> None:
+        own = self.folder / sha256
+        own.mkdir(exist_ok=True)
+        aside.chmod(0o644)
+        if (own / CONTENT).exists():
+            aside.unlink()
+        else:
+            aside.replace(own / CONTENT)
+
+
+def _upload(sha256: str, size: int) -> Upload:
+    return Upload(id=f"{SCHEME}{sha256}", sha256=sha256, bytes=size)

@@ -1,0 +1,171 @@
+"""A coordinator that is not ours: files go to it, datasets come back, its paths stay its own."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from prefmill.cli.client import Client
+from prefmill.contracts.api import RunRequest
+from prefmill.contracts.recipe import Recipe
+from prefmill.plugins.errors import RecipeError
+from tests.e2e.command import PREFMILL, tables, until
+
+from .test_service_probes import free_port
+
+RUBRIC = """
+shows: each
+scale: {min: 1, max: 5}
+user: "Rate from 1 to 5: {{ instruction }} {{ generations }}"
+"""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Four services with folders of their own, and a person's folder."""
+
+    url: str
+    server: Path
+    here: Path
+
+    @property
+    def client(self) -> Client:
+        return Client(self.url)
+
+    def recipe(self, **changes: Any) -> Path:
+        """A recipe that names a file beside it."""
+        known: dict[str, Any] = {
+            "name": "away",
+            "source": {"jsonl": "prompts.jsonl"},
+            "models": {a: {"engine": "simulated", "model": f"sim-{a}"} for a in ("a", "b")},
+            "judges": {"j": {"engine": "simulated", "model": "sim-j"}},
+            "judge": {"rubric": {"ultrafeedback": ["honesty"], "templates": "mine"}},
+            "output": {"formats": ["raw", "trl"]},
+        }
+        path = self.here / "away.yaml"
+        path.write_text(yaml.safe_dump(known | changes))
+        return path
+
+    def command(self, *args: str | Path, code: int = 0) -> str:
+        process = subprocess.run(
+            [PREFMILL, *map(str, args), "--api", self.url],
+            cwd=self.here,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=100,
+            check=False,
+        )
+        assert process.returncode == code, process.stdout
+        return process.stdout
+
+
+@contextmanager
+def service(name: str, folder: Path, **env: str) -> Generator[None]:
+    """A service as a container starts it, in a folder of its own."""
+    folder.mkdir(exist_ok=True)
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"prefmill.{name}.app"],
+            cwd=folder,
+            env=os.environ | env,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def elsewhere(database_url: str, nats_url: str, tmp_path: Path) -> Generator[Elsewhere]:
+    server, here, port = tmp_path / "server", tmp_path / "here", free_port()
+    here.mkdir()
+    lines = [json.dumps({"prompt": f"What are tides, point {n}?"}) for n in range(4)]
+    (here / "prompts.jsonl").write_text("\n".join(lines))
+    (here / "mine").mkdir()
+    (here / "mine" / "honesty.system.jinja2").write_text("You judge for the person of this test.")
+    (here / "mine" / "honesty.user.jinja2").write_text("{{ instruction }} {{ generations }}")
+    env = {
+        "PREFMILL_NATS_URL": nats_url,
+        "PREFMILL_DATABASE_URL": database_url,
+        "PREFMILL_EXPORTS_DIR": str(server / "exports"),
+        "PREFMILL_EXPORT_TICK_S": "0.1",
+        "PREFMILL_UPLOAD_BYTES": "4000",
+        "PREFMILL_HOST_ANY": "true",
+        "PREFMILL_PORT": str(port),
+    }
+    with ExitStack() as stack:
+        for name in ("coordinator", "generator", "judge", "sink"):
+            stack.enter_context(service(name, server, **env))
+        client = Client(f"http://127.0.0.1:{port}")
+        until(client.ready, "coordinator")
+        yield Elsewhere(client.url, server, here)
+
+
+def test_submit_sends_files_along_and_fetches_the_dataset(elsewhere: Elsewhere) -> None:
+    said = elsewhere.command(
+        "submit", elsewhere.recipe(), "--watch", "--yes", "--output", "mine-out"
+    )
+
+    assert "sending prompts.jsonl" in said
+    assert f"dataset: {elsewhere.here / 'mine-out'}" in said
+    written = tables(elsewhere.here / "mine-out")
+    assert len(written["raw"]) == 4
+    manifest = json.loads((elsewhere.here / "mine-out" / "run.json").read_text())
+    assert re.fullmatch(
+        r"upload:[0-9a-f]{64}/prompts\.jsonl", manifest["recipe"]["source"]["jsonl"]
+    )
+    assert "the person of this test" in json.dumps(manifest["recipe"]["judge"]["rubric"])
+    assert str(elsewhere.here) not in json.dumps(manifest)
+
+    again = elsewhere.command(
+        "submit", elsewhere.recipe(), "--watch", "--yes", "--output", "mine-out"
+    )
+    assert "sending" not in again
+    exported = elsewhere.command("export", "away", "--format", "kto")
+    assert f"dataset: {elsewhere.here / 'out' / 'away-export'}" in exported
+    assert list(tables(elsewhere.here / "out" / "away-export")) == ["kto"]
+    assert "no answer or verdict had failed" in elsewhere.command("retry", "away")
+
+
+def test_a_recipe_from_elsewhere_reads_no_path_of_the_server(elsewhere: Elsewhere) -> None:
+    secret = elsewhere.server / "secret.jsonl"
+    secret.write_text('{"prompt": "secret"}')
+    ready = yaml.safe_load(elsewhere.recipe().read_text())
+    for changes in (
+        {"source": {"jsonl": str(secret)}},
+        {"source": {"jsonl": "secret.jsonl"}},
+        {"source": {"hub": str(elsewhere.server)}},
+        {"source": {"inline": ["a"]}, "judge": {"rubric": {"template": str(secret)}}},
+        {"source": {"jsonl": f"upload:{'0' * 64}/../secret.jsonl"}},
+    ):
+        recipe = Recipe.model_validate({**ready, "judge": {"rubric": "ultrafeedback"}} | changes)
+        for ask in (elsewhere.client.plan, elsewhere.client.submit):
+            with pytest.raises(RecipeError, match=r"prefmill submit|is no upload"):
+                ask(RunRequest(recipe=recipe))
+    inline = Recipe.model_validate(
+        {**ready, "source": {"inline": ["a"]}, "judge": {"rubric": "ultrafeedback"}}
+    )
+    for folder in ("/srv/anywhere", "../out", "file:///srv/x"):
+        with pytest.raises(RecipeError, match="outside of the sink's folder"):
+            elsewhere.client.submit(RunRequest(recipe=inline, directory=folder))
+    assert elsewhere.client.runs() == []
+
+
+def test_an_upload_beyond_the_limit_is_refused(elsewhere: Elsewhere) -> None:
+    (elsewhere.here / "prompts.jsonl").write_text('{"prompt": "long"}\n' * 1000)
+    said = elsewhere.command("submit", elsewhere.recipe(), "--yes", code=1)
+    assert "an upload may have 4000 bytes" in said
+    assert not list((elsewhere.server / "exports").glob("uploads/*/content"))
