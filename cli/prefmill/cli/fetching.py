@@ -4,32 +4,11 @@ import json
 import shutil
 import tarfile
 from pathlib import Path
-from typing import Final
 
 from prefmill.cli.client import Client, Unreachable
-from prefmill.cli.stop import FAILED, WRONG, Stop
+from prefmill.cli.places import OWN, is_store, refuse_foreign
+from prefmill.cli.stop import FAILED, Stop
 from prefmill.contracts.api import ExportStatus, RunStatus
-
-OWN: Final = ".prefmill-export"
-"""By it `run`, `submit` and `export` know a folder as theirs."""
-
-
-def is_store(output: str | None) -> bool:
-    """Whether an output is an address of an object store, not a folder."""
-    return output is not None and "://" in output
-
-
-def refuse_foreign(folder: Path) -> None:
-    """Stop if the folder is a file, or holds what prefmill did not write."""
-    if folder.exists() and not folder.is_dir():
-        raise Stop(WRONG, f"error: {folder} is a file; name a folder with --output")
-    ours = (folder / OWN).exists()
-    if folder.exists() and not ours and any(folder.iterdir()):
-        raise Stop(
-            WRONG,
-            f"error: {folder} holds files that prefmill did not write; empty it, or name another "
-            "folder with --output",
-        )
 
 
 def fetched(client: Client, run: int, export: ExportStatus, folder: Path) -> ExportStatus:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -90,6 +91,6 @@ async def replay(
     return int(reopened)
 
 
-def _dead(row: sa.Row[tuple[int, str, str, int, datetime, str]]) -> Dead:
+def _dead(row: Any) -> Dead:
     dead_id, subject, error, deliveries, at, payload = row
     return Dead(dead_id, subject, error, deliveries, at, parsed(subject, payload))

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefmill.cli.fetching import refuse_foreign, unpack
+from prefmill.cli.fetching import unpack
+from prefmill.cli.places import refuse_foreign
 from prefmill.cli.stop import Stop
 
 

@@ -7,8 +7,9 @@ import click
 
 from prefmill.cli.client import Client
 from prefmill.cli.connect import connect, coordinator_options, find, live
-from prefmill.cli.fetching import fetched, is_store, refuse_foreign
+from prefmill.cli.fetching import fetched
 from prefmill.cli.follow import Tend, show_export, tend_nothing, wait_for_export
+from prefmill.cli.places import is_store, refuse_foreign
 from prefmill.cli.stop import WRONG, Stop
 from prefmill.contracts.api import ExportRequest
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from prefmill.cli.places import is_store, refuse_foreign
 from prefmill.cli.stack.local import DRAIN_S, Stack
 from prefmill.cli.stop import INTERRUPTED, WRONG, Stop
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), help="Folder of the dataset.")
+@click.option("--output", help="Folder of the dataset, or s3://BUCKET/PREFIX.  [./out/NAME]")
 @click.option("--rows", type=click.IntRange(1), help="Only the first so many prompts.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Over the recipe's.")
 @click.option("--yes", is_flag=True, help="Do not ask before paid calls.")
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--home", envvar="PREFMILL_HOME", help="Where everything is kept.  [./.prefmill]")
 def run(
     recipe: Path,
-    output: Path | None,
+    output: str | None,
     rows: int | None,
     settings: tuple[str, ...],
     yes: bool,
@@ -44,15 +45,14 @@ def run(
     from prefmill.cli.recipes.problems import loaded
 
     ready = loaded(recipe, settings, rows)
-    folder = output or Path("out") / ready.recipe.name
-    _refuse_foreign(folder.absolute())
+    folder = str(output) if is_store(output) else _folder(output, ready.recipe.name)
     stack = Stack()  # only now: it inherits what was imported for the recipe
     with stopping(stack, again=True):
         # The servers start while the services are imported.
         stack.launch(home, concurrency=ready.recipe.limits.concurrency)
         _import_the_rest()
         check_plugins(stack, ready)
-        _run(stack, ready, folder.absolute(), yes=yes, fresh=fresh, strict=strict)
+        _run(stack, ready, folder, yes=yes, fresh=fresh, strict=strict)
 
 
 def _import_the_rest() -> None:
@@ -62,7 +62,7 @@ def _import_the_rest() -> None:
 
 
 def _run(
-    stack: Stack, recipe: "LoadedRecipe", folder: Path, *, yes: bool, fresh: bool, strict: bool
+    stack: Stack, recipe: "LoadedRecipe", folder: str, *, yes: bool, fresh: bool, strict: bool
 ) -> None:
     from prefmill.cli.agree import agree, show_plan
     from prefmill.cli.follow import conclude, follow
@@ -70,7 +70,7 @@ def _run(
     from prefmill.contracts.api import RunRequest
 
     client = stack.serve()
-    request = RunRequest(recipe=recipe.recipe, fresh=fresh, directory=str(folder))
+    request = RunRequest(recipe=recipe.recipe, fresh=fresh, directory=folder)
     with recipe_errors(recipe):
         plan = client.plan(request)
         show_plan(plan, recipe)
@@ -89,20 +89,14 @@ def check_plugins(stack: Stack, recipe: "LoadedRecipe") -> None:
         raise stop_for(recipe.placed(RecipeError(*problems)))
 
 
-def _refuse_foreign(folder: Path) -> None:
+def _folder(output: str | None, name: str) -> str:
     """What cannot be written at the end is better said at the start."""
-    if folder.exists() and not folder.is_dir():
-        raise Stop(WRONG, f"error: {folder} is a file; name a folder with --output")
-    ours = (folder / ".prefmill-export").exists()
-    if folder.exists() and not ours and any(folder.iterdir()):
-        raise Stop(
-            WRONG,
-            f"error: {folder} holds files that prefmill did not write; empty it, or name another "
-            "folder with --output",
-        )
+    folder = Path(output or Path("out") / name).absolute()
+    refuse_foreign(folder)
     there = next(place for place in (folder, *folder.parents) if place.exists())
     if not os.access(there, os.W_OK | os.X_OK):
         raise Stop(WRONG, f"error: {there} cannot be written to; name a folder with --output")
+    return str(folder)
 
 
 class stopping:  # noqa: N801 - reads as a statement: `with stopping(stack)`

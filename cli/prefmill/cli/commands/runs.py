@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from prefmill.cli.connect import connect, coordinator_options, find
-from prefmill.cli.fetching import refuse_foreign, with_dataset
+from prefmill.cli.fetching import with_dataset
 from prefmill.cli.follow import conclude, follow
+from prefmill.cli.places import refuse_foreign
 from prefmill.cli.show.lines import done_to, hint, trouble
 from prefmill.cli.show.numbers import count, dollars, plural, table
 from prefmill.cli.show.outcome import sum_line

@@ -6,8 +6,9 @@ import click
 
 from prefmill.cli.agree import agree, show_plan
 from prefmill.cli.connect import connect, coordinator_options
-from prefmill.cli.fetching import is_store, refuse_foreign, with_dataset
+from prefmill.cli.fetching import with_dataset
 from prefmill.cli.follow import conclude, follow
+from prefmill.cli.places import is_store, refuse_foreign
 from prefmill.cli.recipes.problems import loaded, recipe_errors
 from prefmill.cli.sending import sent
 from prefmill.cli.show.lines import hint

@@ -64,7 +64,7 @@ def example_lines(directory: Path) -> list[str]:
 def _loading(export: ExportStatus) -> Iterator[str]:
     made = [config for config, sums in export.outcome.items() if sums.records]
     shown = next((c for p in PAIRED for c in made if c.startswith(p)), None)
-    if shown:
+    if shown and "://" not in export.directory:
         name = json.dumps(export.directory)
         yield f'load it:  datasets.load_dataset({name}, "{shown}", split="train")'
 

@@ -165,6 +165,8 @@ async def download(run: Found, export_id: int, actions: Doing) -> FileResponse:
     found = await _export(actions, export_id)
     if found.state != "written":
         raise HTTPException(409, f"export {export_id} is {found.state}; try again later")
+    if "://" in found.directory:
+        raise HTTPException(410, f"it is in an object store: {found.directory}")
     folder = Path(found.directory)
     if not await asyncio.to_thread(folder.is_dir):
         raise HTTPException(410, f"{folder} is not on this machine any more; export again")

@@ -1,6 +1,7 @@
 """Exports: stored verdicts are pooled, formatted and written, without a call."""
 
 import asyncio
+import hashlib
 import importlib.metadata
 import json
 import logging
@@ -28,6 +29,7 @@ from prefmill.plugins.pool import Pool, needs_fit, pools_of
 from prefmill.sink.destinations.card import CardFacts
 from prefmill.sink.destinations.disk import DestinationError
 from prefmill.sink.destinations.files import FilesDestination, FilesOptions
+from prefmill.sink.destinations.stores import StoreDestination, StoreOptions
 from prefmill.sink.domain.finishing import finished
 from prefmill.sink.domain.pooling import aspect_ratings, judge_ratings, score_row
 
@@ -126,7 +128,7 @@ class Exporter:
 
         wait_for = WaitFor(loop)
         judges, aspects = pools_of(job.pool, job.desired.judges, job.scoring)
-        folder = Path(job.export.directory or self._exports_dir / f"{job.run.name}-{job.export.id}")
+        folder, address = _places(job, self._exports_dir)
         destination = FilesDestination(FilesOptions(files=folder))
         spec: dict[str, JsonValue] = {
             "export": job.export.id,
@@ -142,9 +144,12 @@ class Exporter:
             failures = self._failures(job, wait_for)
             outcome = writer.finish(facts, _manifest(job, facts), failures)
             spec_now = {**job.export.spec, "summary": writer.figures}
-            where = str(folder.absolute())
-            wait_for(lambda: self._update(job.export, directory=where, spec=spec_now))
-            return outcome
+        where = str(folder.absolute())
+        if address:  # until it is there, the export names its address: it is taken up again by it
+            store = StoreDestination(StoreOptions.model_validate({"files": address}))
+            where = store.publish(folder, lambda: wait_for(lambda: self._update(job.export)))
+        wait_for(lambda: self._update(job.export, directory=where, spec=spec_now))
+        return outcome
 
     def _fit(self, job: Job, judges: Pool, aspects: Pool, wait_for: WaitFor) -> None:
         """Show all rows to the pools that want to see them, aspects first: judges build on them."""
@@ -173,6 +178,15 @@ class Exporter:
     async def _failed(self, run_id: int, positions: range) -> list[FailedCell]:
         async with self._ledger.begin() as connection:
             return await status.failed_cells(connection, run_id, positions)
+
+
+def _places(job: Job, exports_dir: Path) -> tuple[Path, str]:
+    """The folder an export is made in, and the address of the store it is put to, if any."""
+    wanted = job.export.directory
+    if "://" in wanted:
+        digest = hashlib.sha256(wanted.encode()).hexdigest()[:8]
+        return exports_dir / f"{job.run.name}-{digest}", wanted
+    return exports_dir / (wanted or f"{job.run.name}-{job.export.id}"), ""
 
 
 def _pages(positions: range) -> Iterator[range]:

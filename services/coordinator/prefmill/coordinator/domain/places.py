@@ -8,7 +8,7 @@ folder here too: `datasets` would read that one.
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final, cast
 
 from pydantic import JsonValue
 
@@ -36,6 +36,9 @@ def refuse_places(recipe: Recipe) -> None:
     problems = [f"{where}: {value!r} {REFUSED}" for where, value in _places(recipe)]
     if problems:
         raise RecipeError(*problems)
+    for spec in (recipe.output.model_extra or {}).values():
+        address = cast("dict[str, Any]", spec).get("to") if isinstance(spec, dict) else spec
+        refuse_folder(address if isinstance(address, str) else None)
 
 
 def refuse_folder(directory: str | None) -> None:
@@ -58,6 +61,9 @@ def _places(recipe: Recipe) -> Iterator[tuple[str, str]]:
         ("pool.aspects", recipe.pool.aspects),
     ]
     specs += [(f"output.formats.{n}", spec) for n, spec in enumerate(recipe.output.formats)]
+    others = recipe.output.model_extra or {}
+    specs += [("output", others)]
+    specs += [(f"output.{k}", spec) for k, spec in others.items() if isinstance(spec, dict)]
     specs += [(f"models.{alias}", spec.options()) for alias, spec in recipe.models.items()]
     specs += [(f"judges.{alias}", spec.options()) for alias, spec in recipe.judges.items()]
     for where, spec in specs:
