@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from prefmill.cli.client import Client
+from prefmill.cli.stop import Stop
 from prefmill.contracts.api import RunRequest
 from prefmill.contracts.recipe import Recipe
 from prefmill.plugins.errors import RecipeError
@@ -22,11 +23,13 @@ from tests.e2e.command import PREFMILL, tables, until
 
 from .test_service_probes import free_port
 
-RUBRIC = """
-shows: each
-scale: {min: 1, max: 5}
-user: "Rate from 1 to 5: {{ instruction }} {{ generations }}"
-"""
+SIMULATED: dict[str, Any] = {
+    "name": "away",
+    "models": {a: {"engine": "simulated", "model": f"sim-{a}"} for a in ("a", "b")},
+    "judges": {"j": {"engine": "simulated", "model": "sim-j"}},
+    "judge": {"rubric": {"ultrafeedback": ["honesty"]}},
+    "output": {"formats": ["raw", "trl"]},
+}
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,9 @@ class Elsewhere:
 
     def recipe(self, **changes: Any) -> Path:
         """A recipe that names a file beside it."""
-        known: dict[str, Any] = {
-            "name": "away",
+        known = SIMULATED | {
             "source": {"jsonl": "prompts.jsonl"},
-            "models": {a: {"engine": "simulated", "model": f"sim-{a}"} for a in ("a", "b")},
-            "judges": {"j": {"engine": "simulated", "model": "sim-j"}},
             "judge": {"rubric": {"ultrafeedback": ["honesty"], "templates": "mine"}},
-            "output": {"formats": ["raw", "trl"]},
         }
         path = self.here / "away.yaml"
         path.write_text(yaml.safe_dump(known | changes))
@@ -137,6 +136,9 @@ def test_submit_sends_files_along_and_fetches_the_dataset(elsewhere: Elsewhere) 
     exported = elsewhere.command("export", "away", "--format", "kto")
     assert f"dataset: {elsewhere.here / 'out' / 'away-export'}" in exported
     assert list(tables(elsewhere.here / "out" / "away-export")) == ["kto"]
+    assert elsewhere.client._ask("GET", "/v1/dead") == []  # noqa: SLF001
+    with pytest.raises(Stop, match="no dead batch 7"):
+        elsewhere.client._ask("POST", "/v1/dead/7/replay")  # noqa: SLF001
     assert "no answer or verdict had failed" in elsewhere.command("retry", "away")
 
 
@@ -169,3 +171,20 @@ def test_an_upload_beyond_the_limit_is_refused(elsewhere: Elsewhere) -> None:
     said = elsewhere.command("submit", elsewhere.recipe(), "--yes", code=1)
     assert "an upload may have 4000 bytes" in said
     assert not list((elsewhere.server / "exports").glob("uploads/*/content"))
+
+
+def test_a_run_puts_its_dataset_to_a_store(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(SIMULATED | {"source": {"inline": ["One?"]}}))
+    there = f"file://{tmp_path}/store/one"
+    process = subprocess.run(
+        [PREFMILL, "run", "r.yaml", "--yes", "--output", there],
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=100,
+        check=False,
+    )
+    assert process.returncode == 0, process.stdout
+    assert f"dataset: {there}" in process.stdout
+    assert len(tables(tmp_path / "store" / "one")["raw"]) == 1
