@@ -8,7 +8,7 @@ VLLM := .venv/.vllm
 VLLM_VERSION := 0.32.0
 TORCH_VERSION := 2.13.0
 
-.PHONY: manifests help install vllm test-vllm run test check lint types imports schemas bench bench-vllm lock clean
+.PHONY: manifests monitoring help install vllm test-vllm run test check lint types imports schemas bench bench-vllm lock clean
 
 help: ## print this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -72,6 +72,9 @@ manifests: $(STAMP) ## render the overlays and check them; CRDS=DIR for the kind
 
 bench-vllm: $(VLLM) ## tokens/s of a generator beside those of the same vLLM offline
 	$(BIN)/python -m benchmarks.saturation
+
+monitoring: $(STAMP) ## write dashboards and alert rules as Grafana and the operator take them
+	$(BIN)/python deploy/monitoring.py $(if $(CHECK),--check)
 
 lock: $(UV) ## resolve requirements/*.txt anew (names, versions and hashes only)
 	bash requirements/lock.sh $(UV)

@@ -5,6 +5,7 @@ Never does: talk to NATS or to an engine; both are handed in.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
@@ -20,7 +21,7 @@ Answer = Callable[[Any, Any], Awaitable[Completed]]
 class Job:
     """A batch in hand: what of it is to be started, runs, and is answered."""
 
-    __slots__ = ("answer", "answered", "batch", "held", "orders", "running", "started")
+    __slots__ = ("answer", "answered", "batch", "held", "orders", "running", "started", "taken")
 
     def __init__(
         self, held: Held, batch: Batch, answer: Answer, orders: Iterable[tuple[Any, Any]]
@@ -32,6 +33,7 @@ class Job:
         self.answered: list[Completed] = []
         self.running = 0
         self.started = False
+        self.taken = time.monotonic()
 
     @property
     def settled(self) -> bool:

@@ -1,14 +1,10 @@
 """What a lane has answered since its worker started, as its metrics tell it."""
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
 
 from prefmill.contracts.results import Completed
-
-LATENCIES_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
-"""Upper bounds of the histogram's buckets."""
+from prefmill.messaging.families import Histogram
 
 
 class Counts:
@@ -20,27 +16,21 @@ class Counts:
         self.input_tokens = 0
         self.output_tokens = 0
         self.failures: Counter[str] = Counter()
-        self.seconds = 0.0
-        self._buckets = [0] * (len(LATENCIES_S) + 1)
+        self.calls = Histogram()
+        """From a call to its whole answer."""
+        self.batch = Histogram()
+        """From taking a batch to its last answer."""
+        self.waits = Histogram()
+        """From the publishing of a batch until it was taken."""
 
-    def add(self, answered: Sequence[Completed]) -> None:
-        """The cells of one reply."""
+    def add(self, answered: Sequence[Completed], lasted: float) -> None:
+        """The cells of one reply, and how many seconds their batch was in hand."""
         self.batches += 1
+        self.batch.add(lasted)
         self.cells += len(answered)
         for cell in answered:
             self.input_tokens += cell.usage.input_tokens
             self.output_tokens += cell.usage.output_tokens
             if cell.failure is not None:
                 self.failures[cell.failure.reason] += 1
-            lasted = cell.latency_ms / 1000
-            self.seconds += lasted
-            self._buckets[bisect_left(LATENCIES_S, lasted)] += 1
-
-    def latencies(self) -> list[tuple[str, float]]:
-        """The histogram as Prometheus has it: upper bound → cells no slower."""
-        bounds = (*map(str, LATENCIES_S), "+Inf")
-        total, found = 0, list[tuple[str, float]]()
-        for bound, count in zip(bounds, self._buckets, strict=True):
-            total += count
-            found.append((bound, total))
-        return found
+            self.calls.add(cell.latency_ms / 1000)

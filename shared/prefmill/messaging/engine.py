@@ -155,7 +155,8 @@ class HostedEngine:
         except (RecipeError, EngineError) as error:
             return str(error)
         except Exception as error:
-            log.exception("lane %s: the engine cannot start", self._spec.slug)
+            slug = self._spec.slug
+            log.exception("lane %s: the engine cannot start", slug, extra={"lane": slug})
             return one_line(f"the engine cannot start: {error!r}")
         self._engine = engine
         self._wanted = getattr(engine, "wanted", None)

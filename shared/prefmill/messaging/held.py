@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from typing import Final, Protocol
 
 import nats.errors
@@ -61,6 +62,10 @@ class Held:
         self._msg = msg
         self.deliveries, self.identity = _delivery(msg.reply)
 
+    def age_s(self) -> float:
+        """Seconds since the stream stored it, by two machines' clocks."""
+        return time.time() - self.identity[1] / 1e9
+
     async def beat(self) -> None:
         """Tell the server that work on it goes on."""
         await self._nc.publish(self._msg.reply, b"+WPI")
@@ -80,7 +85,13 @@ class Held:
 
     async def bury(self, error: str) -> None:
         """Send it to the dead letters, then take it out of its stream."""
-        log.error("%s given up after %d deliveries: %s", self.subject, self.deliveries, error)
+        log.error(
+            "%s given up after %d deliveries: %s",
+            self.subject,
+            self.deliveries,
+            error,
+            extra={"batch": _batch_id(self.data)},
+        )
         await jetstream_of(self._nc).publish(
             DEAD.subject + self.subject.partition(".")[0],
             self._obituary(error),

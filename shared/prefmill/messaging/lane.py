@@ -6,6 +6,7 @@ Never does: retry a call (its caller does), or decide what is asked next.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,8 +28,6 @@ from prefmill.messaging.held import NATS_TROUBLE, Held
 from prefmill.messaging.pull import MOST_DELIVERIES, PullLoop
 from prefmill.messaging.replies import messages_of
 from prefmill.plugins.errors import RecipeError
-
-log: Final = logging.getLogger("prefmill.lane")
 
 _GLANCE_S: Final = 0.02
 
@@ -84,6 +83,7 @@ class Lane:
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[None] | None = None
         self.counts = Counts()
+        self._log = logging.LoggerAdapter(logging.getLogger("prefmill.lane"), {"lane": spec.slug})
         self.loop = PullLoop(
             around.nc,
             str(WORK[spec.kind].stream),
@@ -197,6 +197,7 @@ class Lane:
             self._pause(LaneProblem(reason=UNUSABLE, detail=str(error)))
             self._settle(Job(held, batch, _never, ()))
         else:
+            self.counts.waits.add(held.age_s())
             call = self._engine.caller.call
             self._pool.add(Job(held, batch, lambda row, cell: answer(row, cell, call), orders))
 
@@ -212,7 +213,7 @@ class Lane:
         if isinstance(error, LaneDown):
             self._pause(error.problem)
             return
-        log.error("lane %s: a cell broke the worker", self.spec.slug, exc_info=error)
+        self._log.error("lane %s: a cell broke the worker", self.spec.slug, exc_info=error)
         self._pause(LaneProblem(reason=UNUSABLE, detail=f"{type(error).__name__}: {error}"))
 
     def _pause(self, problem: LaneProblem) -> None:
@@ -232,7 +233,7 @@ class Lane:
                 self._spawn(job.held.give_back())
 
     def _settle(self, job: Job) -> None:
-        self.counts.add(job.answered)
+        self.counts.add(job.answered, time.monotonic() - job.taken)
         self._spawn(self._reply(job, None if self._engine.died else self._problem))
 
     async def _reply(self, job: Job, problem: LaneProblem | None) -> None:
@@ -258,7 +259,7 @@ class Lane:
             try:
                 await self._around.send(self._work.channel, message)
             except NATS_TROUBLE as error:
-                log.warning("reply not stored yet: %s", error or type(error).__name__)
+                self._log.warning("reply not stored yet: %s", error or type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(2.0, pause * 2)
             else:
@@ -284,9 +285,9 @@ class Lane:
         try:
             await work
         except NATS_TROUBLE as error:
-            log.warning("lane %s: %s", self.spec.slug, error or type(error).__name__)
-        except Exception:
-            log.exception("lane %s: a part of it has ended", self.spec.slug)
+            self._log.warning("lane %s: %s", self.spec.slug, error or type(error).__name__)
+        except Exception:  # noqa: BLE001 - it is said
+            self._log.exception("lane %s: a part of it has ended", self.spec.slug)
 
 
 async def _never(_row: Any, _cell: Any) -> Completed:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from prefmill.contracts.workers import LaneServed
+from prefmill.messaging.families import Histogram, counter, gauge, histogram
 from prefmill.messaging.lane import Lane
 from prefmill.messaging.worker import Worker
 
@@ -17,18 +18,44 @@ class LaneMetrics:
     def collect(self) -> Iterator[Any]:
         """Metric families of all lanes."""
         lanes = self._worker.lanes
-        yield from (_counter(lanes, *counter) for counter in _COUNTERS)
+        for name, said, count in _COUNTERS:
+            yield counter(name, said, ["lane"], [([x.spec.slug], count(x)) for x in lanes])
         yield _failures(lanes)
-        yield _latencies(lanes)
-        yield from (_gauge(lanes, *gauge) for gauge in _GAUGES)
+        for name, said, times in _HISTOGRAMS:
+            yield histogram(name, said, ["lane"], [([x.spec.slug], times(x)) for x in lanes])
+        for name, said, value in _GAUGES:
+            rows = [([lane.spec.slug], value(lane.served(), lane)) for lane in lanes]
+            yield gauge(f"prefmill_lane_{name}", f"Lane: {said}", ["lane"], rows)
         yield from _exported(lanes)
 
 
 _COUNTERS: Final[tuple[tuple[str, str, Callable[[Lane], float]], ...]] = (
-    ("cells", "Cells answered.", lambda lane: lane.counts.cells),
-    ("batches", "Batches answered, whole or in part.", lambda lane: lane.counts.batches),
-    ("input_tokens", "Tokens read.", lambda lane: lane.counts.input_tokens),
-    ("output_tokens", "Tokens written.", lambda lane: lane.counts.output_tokens),
+    ("prefmill_cells", "Cells answered.", lambda lane: lane.counts.cells),
+    (
+        "prefmill_batches",
+        "Batches answered, whole or in part.",
+        lambda lane: lane.counts.batches,
+    ),
+    ("prefmill_input_tokens", "Tokens read.", lambda lane: lane.counts.input_tokens),
+    ("prefmill_output_tokens", "Tokens written.", lambda lane: lane.counts.output_tokens),
+)
+
+_HISTOGRAMS: Final[tuple[tuple[str, str, Callable[[Lane], Histogram]], ...]] = (
+    (
+        "prefmill_call_seconds",
+        "From a call to its whole answer.",
+        lambda lane: lane.counts.calls,
+    ),
+    (
+        "prefmill_batch_seconds",
+        "From taking a batch to its last answer.",
+        lambda lane: lane.counts.batch,
+    ),
+    (
+        "prefmill_batch_wait_seconds",
+        "From the publishing of a batch until it was taken.",
+        lambda lane: lane.counts.waits,
+    ),
 )
 
 _GAUGES: Final[tuple[tuple[str, str, Callable[[LaneServed, Lane], float]], ...]] = (
@@ -44,47 +71,14 @@ _GAUGES: Final[tuple[tuple[str, str, Callable[[LaneServed, Lane], float]], ...]]
 )
 
 
-def _counter(lanes: Iterable[Lane], name: str, said: str, value: Callable[[Lane], float]) -> Any:
-    from prometheus_client.core import CounterMetricFamily
-
-    family = CounterMetricFamily(f"prefmill_{name}", said, labels=["lane"])
-    for lane in lanes:
-        family.add_metric([lane.spec.slug], value(lane))
-    return family
-
-
-def _gauge(
-    lanes: Iterable[Lane], name: str, said: str, value: Callable[[LaneServed, Lane], float]
-) -> Any:
-    from prometheus_client.core import GaugeMetricFamily
-
-    family = GaugeMetricFamily(f"prefmill_lane_{name}", f"Lane: {said}", labels=["lane"])
-    for lane in lanes:
-        family.add_metric([lane.spec.slug], float(value(lane.served(), lane)))
-    return family
-
-
 def _failures(lanes: Iterable[Lane]) -> Any:
-    from prometheus_client.core import CounterMetricFamily
-
-    labels = ["lane", "reason"]
-    family = CounterMetricFamily(
-        "prefmill_failures", "Cells that failed, by reason.", labels=labels
-    )
-    for lane in lanes:
-        for reason, count in lane.counts.failures.items():
-            family.add_metric([lane.spec.slug, reason], count)
-    return family
-
-
-def _latencies(lanes: Iterable[Lane]) -> Any:
-    from prometheus_client.core import HistogramMetricFamily
-
-    said = "From a call to its whole answer."
-    family = HistogramMetricFamily("prefmill_call_seconds", said, labels=["lane"])
-    for lane in lanes:
-        family.add_metric([lane.spec.slug], lane.counts.latencies(), lane.counts.seconds)
-    return family
+    rows = [
+        ([lane.spec.slug, reason], count)
+        for lane in lanes
+        for reason, count in lane.counts.failures.items()
+    ]
+    said = "Cells that failed, by reason."
+    return counter("prefmill_failures", said, ["lane", "reason"], rows)
 
 
 def _exported(lanes: Iterable[Lane]) -> Iterator[Any]:

@@ -21,6 +21,7 @@ class Loading:
 
     def __init__(self, slug: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._slug = slug
+        self._log = logging.LoggerAdapter(log, {"lane": slug})
         self._clock = clock
         self._began: float | None = None
         self._phase_began = 0.0
@@ -64,10 +65,12 @@ class Loading:
             self._reporter.cancel()
         self._whole_s, self._began, self._phase = self.seconds, None, ""
         if problem:
-            log.error("lane %s: not ready after %.1f s: %s", self._slug, self._whole_s, problem)
+            self._log.error(
+                "lane %s: not ready after %.1f s: %s", self._slug, self._whole_s, problem
+            )
         else:
             parts = (self._slug, self._whole_s, self._load_s)
-            log.info("lane %s: ready after %.1f s, of which %.1f s of loading", *parts)
+            self._log.info("lane %s: ready after %.1f s, of which %.1f s of loading", *parts)
 
     def _enter(self, phase: str) -> None:
         self._phase, self._phase_began = phase, self._clock()
@@ -76,4 +79,4 @@ class Loading:
         while True:
             await asyncio.sleep(_EVERY_S)
             if self.detail:
-                log.info("lane %s: %s", self._slug, self.detail)
+                self._log.info("lane %s: %s", self._slug, self.detail)

@@ -5,9 +5,10 @@ says why it is not ready in one line.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from prefmill.messaging.families import gauge
 from prefmill.settings.service import ServiceSettings
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ class Probes:
         self._waits = "starting"
         self.unready: Callable[[], str] | None = None
         self.registry: Any = None if self._port is None else _registry()
+        self.before_scrape: Callable[[], Awaitable[None]] | None = None
+        """Looks at what the collectors of the registry are going to tell."""
+        if self.registry is not None:
+            self.registry.register(_Readiness(self))
 
     def wait(self, line: str) -> None:
         """Say what the service waits for, once; until it is ready, readiness repeats it."""
@@ -72,8 +77,22 @@ class Probes:
         from aiohttp import web
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+        if self.before_scrape is not None:
+            await self.before_scrape()
         body = generate_latest(self.registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+class _Readiness:
+    """A collector: what /readyz says, as a number."""
+
+    def __init__(self, probes: Probes) -> None:
+        self._probes = probes
+
+    def collect(self) -> Iterator[Any]:
+        """One family."""
+        ready = not self._probes.problem()
+        yield gauge("prefmill_ready", "1 while the service is ready.", [], [([], ready)])
 
 
 def _registry() -> Any:

@@ -14,6 +14,8 @@ from prefmill.coordinator.actions import Actions
 from prefmill.coordinator.api import create_api
 from prefmill.coordinator.conductor import Conductor
 from prefmill.coordinator.fleet import Fleet
+from prefmill.coordinator.metrics import RunMetrics
+from prefmill.coordinator.observer import Observer
 from prefmill.coordinator.settings import CoordinatorSettings
 from prefmill.coordinator.streams import Streams
 from prefmill.ledger import planning
@@ -99,6 +101,10 @@ def build(settings: CoordinatorSettings, probes: Probes) -> FastStream:
             server.serve(),
         )
         tasks.extend(asyncio.create_task(each) for each in work)
+        if probes.registry is not None:
+            observer = Observer(conductor)
+            probes.registry.register(RunMetrics(observer))
+            probes.before_scrape = observer.look
         probes.unready = conductor.unready
 
     @app.on_shutdown

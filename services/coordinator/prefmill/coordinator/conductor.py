@@ -85,7 +85,7 @@ class Conductor:
                 worked = await self._look()
                 self.beat = time.monotonic()
             except TROUBLE as error:
-                log.warning("cannot go on: %s; trying again", _line(error))
+                log.warning("cannot go on: %s; trying again", line_of(error))
                 await asyncio.sleep(0.5)
                 worked = False
             if worked:
@@ -106,7 +106,7 @@ class Conductor:
                 if await self.streams.reconcile(lanes):
                     self.wake()
             except TROUBLE as error:
-                log.warning("cannot look for lost batches: %s", _line(error))
+                log.warning("cannot look for lost batches: %s", line_of(error))
 
     async def plan(self, run: Run) -> Plan:
         """The plan of a run's current revision, made once."""
@@ -266,7 +266,12 @@ class Conductor:
         except RecipeError as error:
             await self._fail(run, str(error))
         except TROUBLE as error:
-            log.warning("loading %s: %s; trying again", run.name, _line(error))
+            log.warning(
+                "loading %s: %s; trying again",
+                run.name,
+                line_of(error),
+                extra={"run": run.name},
+            )
         finally:
             self._loaders.pop(run.id, None)
             self.wake()
@@ -276,7 +281,7 @@ class Conductor:
             await runs.update_run(connection, run.id, state=state)
 
     async def _fail(self, run: Run, reason: str) -> None:
-        log.warning("run %s stopped: %s", run.name, reason)
+        log.warning("run %s stopped: %s", run.name, reason, extra={"run": run.name})
         async with self.ledger.begin() as connection:
             await runs.update_run(connection, run.id, state="failed", reason=reason)
 
@@ -291,5 +296,7 @@ def _who(plan: Plan, slug: str) -> str:
     return " and ".join(named)
 
 
-def _line(error: BaseException) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0][:300] or type(error).__name__
+def line_of(error: BaseException) -> str:
+    """What happened, in one short line."""
+    lines = str(getattr(error, "orig", None) or error).splitlines()
+    return lines[0][:300] if lines else type(error).__name__

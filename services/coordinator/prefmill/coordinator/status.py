@@ -8,6 +8,7 @@ from typing import Any, Literal
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prefmill.contracts.api import ExportStatus, FormatOutcome, LaneDemand, RunStatus, SlotStatus
+from prefmill.contracts.recipe import Price
 from prefmill.contracts.workers import needs_devices
 from prefmill.coordinator.domain.plan import Plan, PlanSlot
 from prefmill.coordinator.domain.prices import price_of
@@ -90,7 +91,7 @@ def spent(sight: Sight) -> float:
     total = 0.0
     for slot_id, tally in sight.tallies.items():
         price = prices.get(slot_id) or _price_of_same_model(sight, slot_id)
-        total += _cost(tally, price) or 0.0
+        total += cost_of(tally, price) or 0.0
     return total
 
 
@@ -98,17 +99,18 @@ def mean_cost(sight: Sight, slot: PlanSlot) -> float | None:
     """US dollars that one call of a slot has cost so far, on average; None if not known."""
     tally = sight.tallies.get(slot.id, Tally())
     calls = tally.done - tally.reused + tally.attempts
-    cost = _cost(tally, price_of(slot.model))
+    cost = cost_of(tally, price_of(slot.model))
     return cost / calls if calls > 0 and cost is not None else None
 
 
-def _price_of_same_model(sight: Sight, slot_id: int) -> Any:
+def _price_of_same_model(sight: Sight, slot_id: int) -> Price | None:
     old = sight.slots.get(slot_id)
     same = [s.model for s in sight.plan.slots.values() if old and s.model.model == old.model]
     return price_of(same[0]) if same else None
 
 
-def _cost(tally: Tally, price: Any) -> float | None:
+def cost_of(tally: Tally, price: Price | None) -> float | None:
+    """US dollars of the tokens paid for; None if no price is known."""
     if price is None:
         return None
     return (tally.input_tokens * price.input + tally.output_tokens * price.output) / 1e6
@@ -146,7 +148,7 @@ def _slot(sight: Sight, fleet: Fleet, slot: PlanSlot) -> SlotStatus:
         gpus=gpus_of(slot),
         input_tokens=tally.input_tokens,
         output_tokens=tally.output_tokens,
-        cost_usd=_cost(tally, price_of(slot.model)),
+        cost_usd=cost_of(tally, price_of(slot.model)),
     )
 
 

@@ -18,8 +18,11 @@ from prefmill.messaging.pull import PullLoop
 from prefmill.messaging.service import nats_broker, serve
 from prefmill.messaging.topology import DEAD_STREAM, RESULTS_STREAM, SINK, bootstrap, topology_of
 from prefmill.messaging.worker import connection_of
+from prefmill.sink.counts import Counts
 from prefmill.sink.export import Exporter
 from prefmill.sink.handlers import Handlers
+from prefmill.sink.metrics import SinkMetrics
+from prefmill.sink.observer import Observer
 from prefmill.sink.settings import SinkSettings
 
 log: Final = logging.getLogger("prefmill.sink")
@@ -41,8 +44,9 @@ def build(settings: SinkSettings, probes: Probes) -> FastStream:
     broker = nats_broker(settings, "prefmill-sink", probes)
     app = FastStream(broker, logger=None)
     ledger = Ledger(settings.database_url)
-    handlers = Handlers(ledger, settings.pace_s)
-    exporter = Exporter(ledger, settings.exports_dir)
+    counts = Counts() if probes.registry is not None else None
+    handlers = Handlers(ledger, settings.pace_s, counts)
+    exporter = Exporter(ledger, settings.exports_dir, counts)
     loops: list[PullLoop] = []
     tasks: list[asyncio.Task[None]] = []
 
@@ -70,6 +74,10 @@ def build(settings: SinkSettings, probes: Probes) -> FastStream:
         loops.append(pull(DEAD_STREAM, handlers.died, 0.0))
         tasks.extend(asyncio.create_task(loop.run()) for loop in loops)
         tasks.append(asyncio.create_task(_export_on(settings, ledger, exporter)))
+        if counts is not None:
+            observer = Observer(ledger, counts)
+            probes.registry.register(SinkMetrics(observer))
+            probes.before_scrape = observer.look
         probes.unready = lambda: _unready(loops)
 
     @app.on_shutdown

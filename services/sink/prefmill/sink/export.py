@@ -5,6 +5,7 @@ import hashlib
 import importlib.metadata
 import json
 import logging
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import JsonValue
 
-from prefmill.contracts.api import ExportRequest, FormatOutcome
+from prefmill.contracts.api import ExportRequest, ExportState, FormatOutcome
 from prefmill.contracts.recipe import Output, PoolStep, Recipe
 from prefmill.contracts.rows import FinishedRow
 from prefmill.ledger import exports, runs, status
@@ -26,6 +27,7 @@ from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.format import Format, FormatContext
 from prefmill.plugins.outputs import formats_of
 from prefmill.plugins.pool import Pool, needs_fit, pools_of
+from prefmill.sink.counts import Counts
 from prefmill.sink.destinations.card import CardFacts
 from prefmill.sink.destinations.disk import DestinationError
 from prefmill.sink.destinations.files import FilesDestination, FilesOptions
@@ -87,21 +89,29 @@ class Job:
 class Exporter:
     """Makes one export after another."""
 
-    def __init__(self, ledger: Ledger, exports_dir: Path) -> None:
+    def __init__(self, ledger: Ledger, exports_dir: Path, counts: Counts | None = None) -> None:
         self._ledger = ledger
         self._exports_dir = exports_dir
+        self._counts = counts
 
     async def make(self, export: Export) -> None:
         """Make a claimed export; note in the ledger how it ended."""
+        began = time.monotonic()
+        state = await self._make(export)
+        if self._counts is not None:
+            self._counts.exports[state].add(time.monotonic() - began)
+
+    async def _make(self, export: Export) -> ExportState:
         try:
             job = await self._job(export)
             outcome = await asyncio.to_thread(self._write, job, asyncio.get_running_loop())
         except (RecipeError, DestinationError) as error:
-            log.warning("export %d: %s", export.id, error)
+            log.warning("export %d: %s", export.id, error, extra={"run": export.run_id})
             await self._update(export, state="failed", error=str(error))
-        else:
-            dumped = {name: sums.model_dump() for name, sums in outcome.items()}
-            await self._update(export, state="written", outcome=dumped, rows=len(job.positions))
+            return "failed"
+        dumped = {name: sums.model_dump() for name, sums in outcome.items()}
+        await self._update(export, state="written", outcome=dumped, rows=len(job.positions))
+        return "written"
 
     async def _job(self, export: Export) -> Job:
         async with self._ledger.begin() as connection:

@@ -22,6 +22,7 @@ from prefmill.ledger.database import Ledger, retried
 from prefmill.ledger.dead import store_dead
 from prefmill.ledger.results import store_replies
 from prefmill.messaging.held import Held
+from prefmill.sink.counts import Counts
 
 log: Final = logging.getLogger("prefmill.sink")
 
@@ -41,6 +42,8 @@ class Handlers:
     ledger: Ledger
     pace_s: float = 0.0
     """Least seconds from a transaction to the next: what comes meanwhile shares one."""
+    counts: Counts | None = None
+    """What was stored, for metrics; not kept if none."""
 
     async def replies(self, group: Sequence[Held]) -> None:
         """Store replies. One that cannot be read or stored is buried alone."""
@@ -63,11 +66,15 @@ class Handlers:
     async def _store(self, replies: Sequence[tuple[Held, Reply]]) -> None:
         if not replies:
             return
+        began = time.monotonic()
         try:
             await patiently(lambda: self._commit([reply for _, reply in replies]))
         except POISON as error:
             await self._bisect(replies, error)
         else:
+            if self.counts is not None:
+                aged = [(reply, held.age_s()) for held, reply in replies]
+                self.counts.stored(aged, time.monotonic() - began)
             await asyncio.gather(*(held.done() for held, _ in replies))
 
     async def _bisect(self, replies: Sequence[tuple[Held, Reply]], error: Exception) -> None:
