@@ -77,10 +77,17 @@ class Probes:
         from aiohttp import web
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-        if self.before_scrape is not None:
-            await self.before_scrape()
+        await self._look()
         body = generate_latest(self.registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _look(self) -> None:
+        """A look that fails leaves the rest of the metrics to be told."""
+        try:
+            if self.before_scrape is not None:
+                await self.before_scrape()
+        except Exception:
+            log.exception("metrics: they are as seen last")
 
 
 class _Readiness:

@@ -235,7 +235,7 @@ def _slot_seen(sight: Sight, slot: PlanSlot, planned_each: float | None) -> Slot
     wanted = wanted_of(sight, slot)
     return SlotSeen(
         kind=slot.model.kind,
-        name=slot.model.alias,
+        name=slot.model.label,
         model=slot.model.model,
         wanted=wanted,
         tally=tally,
