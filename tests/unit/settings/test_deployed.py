@@ -7,6 +7,7 @@ import pytest
 
 from prefmill.contracts.recipe import Recipe
 from prefmill.coordinator.domain.named import expanded
+from prefmill.coordinator.domain.places import refuse_places
 from prefmill.coordinator.domain.resolved import resolve
 from prefmill.plugins.errors import RecipeError
 from prefmill.settings.deployed import read_deployed, served
@@ -100,3 +101,14 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_a_worker_that_serves_nobody_s_model_says_so(folder: Path) -> None:
     with pytest.raises(RecipeError, match="no model is deployed as 'gemma'"):
         served(WorkerSettings(deployed=folder, serve="gemma"), "generate")
+
+
+def test_a_recipe_from_elsewhere_sends_no_variable_of_the_workers_to_its_own_address() -> None:
+    stolen = {"engine": "openai", "model": "m", "base_url": "http://elsewhere.example/v1"}
+    for more, said in (
+        ({"api_key_env": "HF_TOKEN"}, r"models\.z\.api_key_env: 'HF_TOKEN'"),
+        ({"headers": {"X-Key": "$AWS_SECRET"}}, r"models\.z\.headers: '\$AWS_SECRET'"),
+    ):
+        with pytest.raises(RecipeError, match=said):
+            refuse_places(recipe(models={"z": stolen | more}))
+    refuse_places(recipe(models={"z": stolen}))

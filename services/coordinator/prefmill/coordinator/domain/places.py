@@ -31,9 +31,16 @@ REFUSED: Final = (
 )
 
 
+LEAKS: Final = (
+    "would send a variable of the worker's environment to an address of the recipe's choice, which "
+    "a recipe from elsewhere may not; name a deployed model"
+)
+
+
 def refuse_places(recipe: Recipe) -> None:
     """RecipeError names every path in the recipe."""
     problems = [f"{where}: {value!r} {REFUSED}" for where, value in _places(recipe)]
+    problems += [f"{where}: {value!r} {LEAKS}" for where, value in _variables(recipe)]
     if problems:
         raise RecipeError(*problems)
     for spec in (recipe.output.model_extra or {}).values():
@@ -70,6 +77,18 @@ def _places(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield from _rooted(spec, where)
     for rubric in recipe.judge.rubrics if recipe.judge else ():
         yield from _rubric(rubric)
+
+
+def _variables(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    for side, specs in (("models", recipe.models), ("judges", recipe.judges)):
+        for alias, spec in specs.items():
+            options = {} if spec.lane else spec.options()
+            if isinstance(name := options.get("api_key_env"), str):
+                yield f"{side}.{alias}.api_key_env", name
+            headers = options.get("headers")
+            for value in headers.values() if isinstance(headers, dict) else ():
+                if isinstance(value, str) and "$" in value:
+                    yield f"{side}.{alias}.headers", value
 
 
 def _source(source: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]:
