@@ -12,8 +12,10 @@ from prefmill.contracts.results import (
     JudgedCell,
     Reading,
 )
+from prefmill.ledger.database import Ledger
 from prefmill.sink.counts import KEPT_S, Counts
-from prefmill.sink.observer import agreement_of
+from prefmill.sink.metrics import SinkMetrics
+from prefmill.sink.observer import Observer, agreement_of
 
 
 def verdict(*readings: tuple[float | None, str], reason: str = "") -> JudgedCell:
@@ -101,3 +103,14 @@ def test_a_text_that_one_judge_could_not_rate_is_not_counted() -> None:
 
 def test_judges_without_any_difference_have_no_alpha() -> None:
     assert agreed({1: [[3.0]], 2: [[3.0]]}).alpha is None
+
+
+async def test_without_a_ledger_a_sink_still_tells_its_counts() -> None:
+    counts = Counts()
+    counts.stored([(judged(verdict((4.0, "rated"))), 0.1)], 0.01)
+    observer = Observer(Ledger("postgresql://nobody@127.0.0.1:1/nothing"), counts)
+    await observer.look()
+    families = {family.name: family for family in SinkMetrics(observer).collect()}
+    assert [sample.value for sample in families["prefmill_ledger_up"].samples] == [0.0]
+    told = families["prefmill_sink_replies"].samples
+    assert {sample.labels["kind"]: sample.value for sample in told} == {"generate": 0, "judge": 1}
