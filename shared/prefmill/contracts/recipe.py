@@ -128,7 +128,9 @@ ColumnChoice = tuple[str, ...] | dict[str, str]
 
 
 class Output(Strict):
-    """What is written."""
+    """What is written. Any other key names a destination: `hub: {repo: me/name}`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
 
     formats: tuple[Spec, ...] = Field(default=({"raw": None},), description="Data formats.")
     columns: ColumnChoice | dict[str, ColumnChoice] | None = Field(
@@ -139,6 +141,10 @@ class Output(Strict):
     )
     pairing: Pairing = Field(default=Pairing(), description="For formats made of pairs.")
     shard_rows: int = Field(default=5000, ge=1, description="Prompts per parquet shard.")
+
+    def destinations(self) -> dict[str, JsonValue]:
+        """Destination → its options, as written."""
+        return dict(self.model_extra or {})
 
 
 class Limits(Strict):

@@ -202,3 +202,25 @@ def test_a_plugins_problem_is_told_with_its_line(case: str, tmp_path: Path) -> N
         resolve(recipe.recipe)
     said = [problem.replace(f"{tmp_path}/", "") for problem in recipe.placed(caught.value)]
     assert said == expected
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        ("hbu: me/good", "output.hbu: unknown key; did you mean 'hub'?"),
+        ("pairng: {margin: 1}", "output.pairng: unknown key; did you mean 'pairing'?"),
+        (
+            "hub: {repo: me/good, privat: true}",
+            "output.hub.privat: unknown key; did you mean 'private'?",
+        ),
+    ],
+)
+def test_a_misspelt_destination_is_found_with_line_and_the_nearest(
+    tmp_path: Path, output: str, says: str
+) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(f"{GOOD}output:\n  {output}\n")
+    loaded = load(path)
+    with pytest.raises(RecipeError) as caught:
+        resolve(loaded.recipe)
+    assert loaded.placed(caught.value) == [f"{path}:10: {says}"]

@@ -23,13 +23,13 @@ from prefmill.ledger.exports import Export
 from prefmill.ledger.finished import StoredRow, stored_rows
 from prefmill.ledger.runs import Run, Slot
 from prefmill.ledger.status import FailedCell
+from prefmill.plugins.destination import DestinationError, destinations_of
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.format import Format, FormatContext
 from prefmill.plugins.outputs import formats_of
 from prefmill.plugins.pool import Pool, needs_fit, pools_of
 from prefmill.sink.counts import Counts
 from prefmill.sink.destinations.card import CardFacts
-from prefmill.sink.destinations.disk import DestinationError
 from prefmill.sink.destinations.files import FilesDestination, FilesOptions
 from prefmill.sink.destinations.stores import StoreDestination, StoreOptions
 from prefmill.sink.domain.finishing import finished
@@ -154,12 +154,26 @@ class Exporter:
             failures = self._failures(job, wait_for)
             outcome = writer.finish(facts, _manifest(job, facts), failures)
             spec_now = {**job.export.spec, "summary": writer.figures}
-        where = str(folder.absolute())
-        if address:  # until it is there, the export names its address: it is taken up again by it
-            store = StoreDestination(StoreOptions.model_validate({"files": address}))
-            where = store.publish(folder, lambda: wait_for(lambda: self._update(job.export)))
+        where = self._published(job, folder, address, wait_for)
         wait_for(lambda: self._update(job.export, directory=where, spec=spec_now))
         return outcome
+
+    def _published(self, job: Job, folder: Path, address: str | None, wait_for: WaitFor) -> str:
+        """Where the dataset is, once it is in all places that want it. Until it is at `address`,
+        the export names that: it is taken up again by it."""
+
+        def alive() -> None:
+            wait_for(lambda: self._update(job.export))
+
+        where = str(folder.absolute())
+        if address:
+            store = StoreDestination(StoreOptions.model_validate({"files": address}))
+            where = store.publish(folder, alive)
+        else:  # so that a place that refuses leaves an export whose data can be found
+            wait_for(lambda: self._update(job.export, directory=where))
+        for place in destinations_of(job.output):
+            log.info("export %d: %s", job.export.id, place.publish(folder, alive))
+        return where
 
     def _fit(self, job: Job, judges: Pool, aspects: Pool, wait_for: WaitFor) -> None:
         """Show all rows to the pools that want to see them, aspects first: judges build on them."""
@@ -240,7 +254,19 @@ def _facts(job: Job) -> CardFacts:
 
 
 def _recipe(job: Job) -> dict[str, Any]:
-    return job.recipe.model_dump(mode="json", exclude_unset=True)
+    """As written; prompts that stand in it are left out of what goes to other places than a folder,
+    since they may be those of rows that failed."""
+    recipe = job.recipe.model_dump(mode="json", exclude_unset=True)
+    return without_prompts(recipe) if job.output.destinations().keys() - {"files"} else recipe
+
+
+def without_prompts(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A dumped recipe that says of prompts written into it only how many they are."""
+    source = recipe["source"]
+    if "inline" not in source:
+        return recipe
+    left_out = f"left out: {len(source['inline'] or ())} prompts"
+    return {**recipe, "source": {**source, "inline": left_out}}
 
 
 def _manifest(job: Job, facts: CardFacts) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from prefmill.contracts.recipe import ModelSpec, PluginSpec, Recipe
 from prefmill.contracts.work import LaneKind, Shows
 from prefmill.contracts.workers import LaneSpec
 from prefmill.plugins import registry
+from prefmill.plugins.destination import destinations_of
 from prefmill.plugins.digest import digest_of
 from prefmill.plugins.engine import Engine
 from prefmill.plugins.errors import RecipeError
@@ -269,6 +270,7 @@ def _check_outputs(recipe: Recipe, aspects: tuple[str, ...], scoring: tuple[str,
     checks += [("formats", spec, f"output.formats.{index}") for index, spec in formats]
     for group, spec, where in checks:
         attempt(lambda g=group, s=spec, w=where: _named(g, s, w))
+    attempt(lambda: destinations_of(recipe.output))
     if not problems:
         pairing = recipe.output.pairing
         context = FormatContext(tuple(recipe.judges), aspects, pairing, recipe.seed)

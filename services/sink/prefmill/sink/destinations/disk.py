@@ -8,11 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from prefmill.plugins.destination import DestinationError
+
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-class DestinationError(Exception):
-    """A dataset cannot be written; the message says why, where and what to do."""
 
 
 @contextmanager

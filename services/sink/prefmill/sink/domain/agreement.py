@@ -7,6 +7,7 @@ Counts of two parts of a run can be added, and every figure is exact in what was
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from itertools import combinations, permutations
 from typing import Final, Literal
 
@@ -25,15 +26,21 @@ Ratings = Sequence[float | None]
 
 def count(parts: Mapping[str, Counts], aspect: str, by_judge: Mapping[str, Ratings]) -> None:
     """Add what the judges said of a row's texts on one aspect: judge → rating per generation."""
-    for judge, ratings in by_judge.items():
+    named = {judge: [*map(_name, ratings)] for judge, ratings in sorted(by_judge.items())}
+    for judge, names in named.items():
         seen = parts["ratings"][_key(judge, aspect)]
-        for rating in ratings:
-            if rating is not None:
-                seen[_name(rating)] += 1
-    for column in zip(*by_judge.values(), strict=True):
-        given = [(j, r) for j, r in zip(by_judge, column, strict=True) if r is not None]
-        if len(given) > 1:
-            _count_unit(parts, aspect, given)
+        for name in names:
+            if name is not None:
+                seen[name] += 1
+    given = [len(column) - column.count(None) for column in zip(*named.values(), strict=True)]
+    for (one, first), (other, second) in combinations(named.items(), 2):
+        met = [
+            (x, y, raters)
+            for x, y, raters in zip(first, second, given, strict=True)
+            if x is not None and y is not None
+        ]
+        if met:
+            _count_pair(parts["joint"][_key(aspect, one, other)], parts["coincidence"][aspect], met)
 
 
 def alpha(table: Table, scale: Literal["ordinal", "interval", "nominal"]) -> float | None:
@@ -108,26 +115,25 @@ def names_of(key: str) -> list[str]:
     return key.split("\t")
 
 
-def _count_unit(parts: Mapping[str, Counts], aspect: str, given: list[tuple[str, float]]) -> None:
-    share = 1 / (len(given) - 1)
-    together = parts["coincidence"][aspect]
-    for (one, x), (other, y) in combinations(given, 2):
-        (first, a), (second, b) = sorted(((one, x), (other, y)), key=_judge)
-        parts["joint"][_key(aspect, first, second)][_key(_name(a), _name(b))] += 1
-        together[_key(_name(x), _name(y))] += share
-        together[_key(_name(y), _name(x))] += share
-
-
-def _judge(given: tuple[str, float]) -> str:
-    return given[0]
+def _count_pair(
+    joint: dict[str, float], together: dict[str, float], met: list[tuple[str, str, int]]
+) -> None:
+    """Add the texts that two judges both rated: their names, and how many judges rated each."""
+    for x, y, raters in met:
+        share = 1 / (raters - 1)
+        here, there = f"{x}\t{y}", f"{y}\t{x}"
+        joint[here] += 1
+        together[here] += share
+        together[there] += share
 
 
 def _key(*names: str) -> str:
     return "\t".join(names)
 
 
-def _name(rating: float) -> str:
-    return f"{round(rating, DIGITS):g}"
+@lru_cache(maxsize=4096)
+def _name(rating: float | None) -> str | None:
+    return None if rating is None else f"{round(rating, DIGITS):g}"
 
 
 def _margins(table: Table) -> tuple[dict[float, float], dict[float, float]]:

@@ -6,13 +6,19 @@ beside it, so that hard prompts and strict judges cancel out.
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from prefmill.contracts.rows import FinishedRow, Verdict
 
 Sums = dict[str, float]
 Parts = Mapping[str, dict[str, Sums]]
+
+Apart = Mapping[int, tuple[float, float]]
+"""Generation → its rating, and how far that lies above the mean of its verdict."""
+Rated = tuple[Verdict, Apart]
 
 PARTS: Final = ("position", "length", "family")
 
@@ -25,13 +31,18 @@ SAME: Final = {"mixtral": "mistral", "haiku": "claude"}
 
 def count(parts: Parts, row: FinishedRow) -> None:
     """Add one row."""
-    apart = {id(verdict): _apart(verdict) for verdict in row.verdicts}
+    lengths = [len(given.text or "") for given in row.generations]
+    beside: defaultdict[tuple[str, int], list[Rated]] = defaultdict(list)
     for verdict in row.verdicts:
-        rated = apart[id(verdict)]
+        rated = _apart(verdict)
+        beside[verdict.aspect, verdict.sample].append((verdict, rated))
         if len(rated) > 1:
             _count_positions(parts["position"][verdict.judge], verdict, rated)
-            _count_lengths(parts["length"][verdict.judge], row, rated)
-    _count_families(parts["family"], row, [(v, apart[id(v)]) for v in row.verdicts])
+            _count_lengths(parts["length"][verdict.judge], lengths, rated)
+    families = [family_of(given.model_id or given.model) for given in row.generations]
+    if len(set(families)) > 1:
+        for verdicts in beside.values():
+            _count_families(parts["family"], families, verdicts)
 
 
 def position(sums: Sums) -> list[dict[str, float | None]]:
@@ -69,6 +80,7 @@ def family(sums: Sums) -> dict[str, float | None]:
     }
 
 
+@lru_cache(maxsize=4096)
 def family_of(model: str) -> str:
     """The family of a model by its id: `meta-llama/Meta-Llama-3-8B` and `llama3` are `llama`."""
     name = model.rsplit("/", 1)[-1].lower()
@@ -79,8 +91,7 @@ def family_of(model: str) -> str:
     return letters[0] if letters else name
 
 
-def _apart(verdict: Verdict) -> dict[int, tuple[float, float]]:
-    """Generation → its rating, and how far that lies above the mean of the verdict."""
+def _apart(verdict: Verdict) -> Apart:
     rated = {i: r.rating for i, r in enumerate(verdict.readings) if r.rating is not None}
     if not rated:
         return {}
@@ -88,36 +99,40 @@ def _apart(verdict: Verdict) -> dict[int, tuple[float, float]]:
     return {place: (rating, rating - mean) for place, rating in rated.items()}
 
 
-def _count_positions(
-    sums: Sums, verdict: Verdict, rated: Mapping[int, tuple[float, float]]
-) -> None:
+def _count_positions(sums: Sums, verdict: Verdict, rated: Apart) -> None:
     for place, generation in enumerate(verdict.order):
         if generation in rated:
             rating, apart = rated[generation]
-            sums[f"n {place}"] += 1
-            sums[f"rating {place}"] += rating
-            sums[f"apart {place}"] += apart
+            texts, total, above = _at(place)
+            sums[texts] += 1
+            sums[total] += rating
+            sums[above] += apart
 
 
-def _count_lengths(sums: Sums, row: FinishedRow, rated: Mapping[int, tuple[float, float]]) -> None:
-    lengths = {place: len(row.generations[place].text or "") for place in rated}
-    mean = math.fsum(lengths.values()) / len(lengths)
+@lru_cache(maxsize=256)
+def _at(place: int) -> tuple[str, str, str]:
+    """The names of a shown position's sums."""
+    return f"n {place}", f"rating {place}", f"apart {place}"
+
+
+def _count_lengths(sums: Sums, lengths: Sequence[int], rated: Apart) -> None:
+    mean = sum([lengths[place] for place in rated]) / len(rated)
+    xx = yy = xy = 0.0
     for place, (_, apart) in rated.items():
         longer = lengths[place] - mean
-        sums["n"] += 1
-        sums["xx"] += longer * longer
-        sums["yy"] += apart * apart
-        sums["xy"] += longer * apart
+        xx += longer * longer
+        yy += apart * apart
+        xy += longer * apart
+    sums["n"] += len(rated)
+    sums["xx"] += xx
+    sums["yy"] += yy
+    sums["xy"] += xy
 
 
 def _count_families(
-    judges: dict[str, Sums],
-    row: FinishedRow,
-    verdicts: Sequence[tuple[Verdict, Mapping[int, tuple[float, float]]]],
+    judges: dict[str, Sums], families: Sequence[str], verdicts: Sequence[Rated]
 ) -> None:
-    families = [family_of(given.model_id or given.model) for given in row.generations]
-    if len(set(families)) < 2:
-        return
+    """Add the verdicts of one aspect and sample."""
     for verdict, rated in verdicts:
         own = family_of(verdict.judge_model or verdict.judge)
         places = [place for place in rated if families[place] == own]
@@ -125,19 +140,16 @@ def _count_families(
             continue
         sums = judges[verdict.judge]
         sums["own texts"] += len(places)
-        sums["own"] += math.fsum(rated[place][1] for place in places)
+        sums["own"] += math.fsum([rated[place][1] for place in places])
         for other, theirs in verdicts:
-            if _is_beside(verdict, other, own):
+            if other.judge != verdict.judge and _is_foreign(other, own):
                 seen = [theirs[place][1] for place in places if place in theirs]
                 sums["others texts"] += len(seen)
                 sums["others"] += math.fsum(seen)
 
 
-def _is_beside(verdict: Verdict, other: Verdict, family: str) -> bool:
-    """Whether another judge of another family rated the same aspect."""
-    same = verdict.aspect == other.aspect and verdict.sample == other.sample
-    foreign = family_of(other.judge_model or other.judge) != family
-    return same and other.judge != verdict.judge and foreign
+def _is_foreign(verdict: Verdict, family: str) -> bool:
+    return family_of(verdict.judge_model or verdict.judge) != family
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -1,0 +1,199 @@
+"""`argilla`: rows with their ratings as suggestions, for people to check.
+
+Needs the format `raw`, which holds all ratings. Records carry the row's id as external id and are
+upserted, so an upload that broke off can be repeated, and nothing stands there twice. The key comes
+from `ARGILLA_API_KEY`.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
+
+from pydantic import Field, model_validator
+
+from prefmill.contracts.base import Strict
+from prefmill.plugins.destination import DestinationError
+from prefmill.sink.destinations.argilla_client import KEY, ArgillaClient
+from prefmill.sink.destinations.argilla_layout import (
+    APART,
+    HIGHEST,
+    Layout,
+    Range,
+    Row,
+    disagreement,
+    scales_of,
+)
+
+BATCH: Final = 100
+"""Records a call; Argilla takes 500, but long texts make them slow."""
+COLUMNS: Final = ("id", "instruction", "generations", "generation_models", "verdicts")
+
+
+class ArgillaOptions(Strict):
+    """`argilla: https://host`, or `argilla: {url: https://host, workspace: team, …}`."""
+
+    url: str = Field(alias="argilla", pattern=r"^https?://", description="The server.")
+    workspace: str | None = Field(
+        default=None, description="Its workspace; may be left out where there is only one."
+    )
+    dataset: str | None = Field(default=None, description="Dataset name; the run's by default.")
+    guidelines: str = Field(
+        default="Read the prompt and the texts. Correct each rating that you do not share.",
+        min_length=1,
+        max_length=10_000,
+        description="What annotators are told.",
+    )
+    generations: int = Field(default=4, ge=1, le=20, description="Texts shown of each prompt.")
+    aspects: tuple[str, ...] = Field(default=(), description="Aspects shown; all by default.")
+    scales: dict[str, Range] = Field(
+        default={}, description="Aspect → [lowest, highest], for rubrics that do not rate 1 to 5."
+    )
+    low_agreement_first: bool = Field(
+        default=False, description="Rows on which judges differ most come first."
+    )
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        for aspect, (low, high) in self.scales.items():
+            if not 0 <= high - low - 1 < HIGHEST - 1 or high + max(0, 1 - low) > HIGHEST:
+                raise ValueError(f"scales.{aspect}: Argilla's ratings lie within 1 and {HIGHEST}")
+        return self
+
+
+class ArgillaDestination:
+    """Fills one dataset of one server. `pause` waits between tries."""
+
+    Options: ClassVar = ArgillaOptions
+    formats: ClassVar = ("raw",)
+
+    def __init__(
+        self, options: ArgillaOptions, pause: Callable[[float], None] = time.sleep
+    ) -> None:
+        self.options = options
+        self.pause = pause
+
+    def publish(self, folder: Path, alive: Callable[[], None]) -> str:
+        """Make the dataset, or go on with it. DestinationError if the server refuses, cannot be
+        reached, or has another dataset of that name."""
+        client = self._client()
+        manifest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        layout = self._layout(manifest)
+        dataset = self._dataset(client, self.options.dataset or manifest["name"])
+        ids = _made(client, dataset, layout)
+        rows = iter(self._rows(folder))
+        while batch := list(islice(rows, BATCH)):
+            records = [layout.record(row, ids) for row in batch]
+            client.call("PUT", f"datasets/{dataset['id']}/records/bulk", {"items": records})
+            alive()
+        return f"{client.url}/dataset/{dataset['id']}/annotation-mode"
+
+    def _client(self) -> ArgillaClient:
+        key = os.environ.get(KEY)
+        if not key:
+            raise DestinationError(f"output.argilla needs a key: set {KEY}, and export again")
+        return ArgillaClient(self.options.url, key, self.pause)
+
+    def _layout(self, manifest: dict[str, Any]) -> Layout:
+        wanted = self.options
+        scales = scales_of(manifest["rubrics"], wanted.scales, wanted.aspects)
+        if not scales or not manifest["judges"]:
+            raise DestinationError(
+                "output.argilla has no ratings to show: name a judge, and aspects that it rates"
+            )
+        return Layout(wanted.generations, manifest["judges"], scales)
+
+    def _dataset(self, client: ArgillaClient, name: str) -> dict[str, Any]:
+        """The dataset of that name, made if it is not there."""
+        workspace = self._workspace(client)
+        for found in client.items("me/datasets"):
+            if (found["name"], found["workspace_id"]) == (name, workspace):
+                return found
+        asked = {
+            "name": name,
+            "workspace_id": workspace,
+            "guidelines": self.options.guidelines,
+            "allow_extra_metadata": True,
+        }
+        return client.call("POST", "datasets", asked)
+
+    def _workspace(self, client: ArgillaClient) -> str:
+        there = {found["name"]: found["id"] for found in client.items("me/workspaces")}
+        name = self.options.workspace
+        if name is None and len(there) == 1:
+            return next(iter(there.values()))
+        if name not in there:
+            raise DestinationError(
+                f"{client.url} has no workspace {name!r} for this key: set "
+                f"output.argilla.workspace to one of {', '.join(sorted(there)) or '(none)'}"
+            )
+        return there[name]
+
+    def _rows(self, folder: Path) -> Iterator[Row]:
+        import pyarrow.dataset as ds
+
+        arrow: Any = ds
+        shards = sorted(map(str, (folder / "raw").glob("*.parquet")))
+        if not shards:
+            return
+        table = arrow.dataset(shards)
+        missing = [name for name in COLUMNS if name not in table.schema.names]
+        if missing:
+            raise DestinationError(
+                f"output.argilla needs the columns {', '.join(missing)} of raw: "
+                "keep them in output.columns"
+            )
+        yield from _by_disagreement(table) if self.options.low_agreement_first else _all(table)
+
+
+def _all(table: Any) -> Iterator[Row]:
+    for batch in table.to_batches(columns=list(COLUMNS), batch_size=BATCH):
+        yield from batch.to_pylist()
+
+
+def _by_disagreement(table: Any) -> Iterator[Row]:
+    """In memory stands one number for each row, and one batch."""
+    apart = [-disagreement(row) for row in _all(table)]
+    order = sorted(range(len(apart)), key=apart.__getitem__)
+    for start in range(0, len(order), BATCH):
+        yield from table.take(order[start : start + BATCH], columns=list(COLUMNS)).to_pylist()
+
+
+def _made(client: ArgillaClient, dataset: dict[str, Any], layout: Layout) -> dict[str, str]:
+    """Question → its id, once the dataset has all fields and questions and is open to records."""
+    at = f"datasets/{dataset['id']}"
+    draft = dataset["status"] == "draft"
+    _complete(client, f"{at}/fields", layout.fields(), draft, dataset["name"])
+    _complete(client, f"{at}/questions", layout.questions(), draft, dataset["name"])
+    if draft:
+        property_ = {"name": APART, "title": "Disagreement", "settings": {"type": "float"}}
+        if APART not in {found["name"] for found in client.items(f"me/{at}/metadata-properties")}:
+            client.call("POST", f"{at}/metadata-properties", property_)
+        client.call("PUT", f"{at}/publish")
+    return {found["name"]: found["id"] for found in client.items(f"{at}/questions")}
+
+
+def _complete(
+    client: ArgillaClient, path: str, wanted: list[dict[str, Any]], draft: bool, name: str
+) -> None:
+    """Make what is missing of a draft; a dataset in use must have exactly what is wanted."""
+    there = {found["name"]: _values(found) for found in client.items(path)}
+    ours = {made["name"]: _values(made) for made in wanted}
+    other = {key for key, values in there.items() if ours.get(key, ()) != values}
+    if other or (not draft and there.keys() != ours.keys()):
+        raise DestinationError(
+            f"Argilla's dataset {name!r} has other {path.rsplit('/', 1)[1]} than this run: name "
+            "another one as output.argilla.dataset, or delete it"
+        )
+    for made in wanted:
+        if made["name"] not in there:
+            client.call("POST", path, made)
+
+
+def _values(made: dict[str, Any]) -> list[int] | None:
+    """The values of a rating question; None of anything else."""
+    options = made["settings"].get("options")
+    return None if options is None else sorted(option["value"] for option in options)

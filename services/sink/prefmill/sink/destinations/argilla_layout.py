@@ -1,0 +1,163 @@
+"""How rows look in Argilla: a record per prompt, a field per text, and for every judge a question
+of its own about each text and aspect, since a question holds one suggestion. Pure.
+
+Argilla's ratings are whole numbers from 1 to 10: a scale that starts lower is shifted up.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Final
+
+from prefmill.contracts.reasons import RATED
+
+Row = Mapping[str, Any]
+"""A record of the format `raw`."""
+Range = tuple[int, int]
+
+SCALES: Final[dict[str, Range]] = {"helpsteer": (0, 4), "critique": (1, 10)}
+"""By rubric; others rate from 1 to 5."""
+USUAL: Final[Range] = (1, 5)
+LOWEST: Final = 1
+HIGHEST: Final = 10
+PROMPT: Final = "instruction"
+APART: Final = "disagreement"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which texts, and which ratings of them, a dataset shows. `scales`: aspect → its ends;
+    `judges`: alias → model id."""
+
+    texts: int
+    judges: Mapping[str, str]
+    scales: Mapping[str, Range]
+
+    def fields(self) -> list[dict[str, Any]]:
+        """The prompt, and every text."""
+        names = [PROMPT, *(_text(place) for place in range(self.texts))]
+        return [
+            {
+                "name": name,
+                "title": name.replace("-", " ").capitalize(),
+                "required": name == PROMPT,
+                "settings": {"type": "text", "use_markdown": True},
+            }
+            for name in names
+        ]
+
+    def questions(self) -> list[dict[str, Any]]:
+        """One for each text, aspect and judge; the first must be answered, as Argilla wants."""
+        keys = product(range(self.texts), self.scales, self.judges)
+        return [
+            {
+                "name": question_of(*key),
+                "title": f"Text {place + 1}: {aspect}, as {judge} rated it",
+                "required": number == 0,
+                "settings": {"type": "rating", "options": self._values(aspect)},
+            }
+            for number, (place, aspect, judge) in enumerate(keys)
+            for key in [(place, aspect, judge)]
+        ]
+
+    def record(self, row: Row, ids: Mapping[str, str]) -> dict[str, Any]:
+        """The row with its ratings as suggestions. `ids`: question → its id on the server."""
+        texts = list(row["generations"])[: self.texts]
+        fields = {_text(n): text for n, text in enumerate(texts) if text is not None}
+        return {
+            "external_id": row["id"],
+            "fields": {PROMPT: row["instruction"], **fields},
+            "suggestions": self._suggestions(row, ids),
+            "metadata": {
+                "models": ", ".join(row["generation_models"][: self.texts]),
+                APART: disagreement(row),
+            },
+        }
+
+    def _suggestions(self, row: Row, ids: Mapping[str, str]) -> list[dict[str, Any]]:
+        given = ratings_of(row)
+        made: list[dict[str, Any]] = []
+        for (place, aspect, judge), rating in given.items():
+            scale = self.scales.get(aspect)
+            if scale is None or judge not in self.judges or place >= self.texts:
+                continue
+            if scale[0] <= rating <= scale[1]:
+                beside = [r for (p, a, _), r in given.items() if (p, a) == (place, aspect)]
+                made.append(
+                    {
+                        "question_id": ids[question_of(place, aspect, judge)],
+                        "value": _whole(rating) + _shift(scale),
+                        "agent": _agent(self.judges[judge]),
+                        "score": _score(rating, beside, scale),
+                    }
+                )
+        return made
+
+    def _values(self, aspect: str) -> list[dict[str, int]]:
+        low, high = self.scales[aspect]
+        return [{"value": value + _shift((low, high))} for value in range(low, high + 1)]
+
+
+def scales_of(
+    rubrics: Iterable[Mapping[str, Any]], given: Mapping[str, Range], only: Sequence[str]
+) -> dict[str, Range]:
+    """Aspect → its scale, for the rubrics as `run.json` has them. Comparisons are left out: they
+    rate no text."""
+    scales: dict[str, Range] = {}
+    for rubric in rubrics:
+        usual = SCALES.get(rubric["name"], USUAL)
+        for aspect in rubric["aspects"]:
+            if aspect in given or rubric["name"] != "pairwise":
+                scales[aspect] = given.get(aspect, usual)
+    return {aspect: scale for aspect, scale in scales.items() if not only or aspect in only}
+
+
+def ratings_of(row: Row) -> dict[tuple[int, str, str], float]:
+    """Text, aspect and judge → rating, the mean where a judge gave several."""
+    seen: dict[tuple[int, str, str], list[float]] = {}
+    for verdict in row["verdicts"]:
+        for place, rating in enumerate(verdict["ratings"]):
+            if rating is not None and verdict["statuses"][place] == RATED:
+                seen.setdefault((place, verdict["aspect"], verdict["judge"]), []).append(rating)
+    return {key: math.fsum(ratings) / len(ratings) for key, ratings in seen.items()}
+
+
+def disagreement(row: Row) -> float:
+    """The mean distance of the highest from the lowest rating of a text on an aspect; 0 where no
+    two judges rated the same."""
+    by_text: dict[tuple[int, str], list[float]] = {}
+    for (place, aspect, _), rating in ratings_of(row).items():
+        by_text.setdefault((place, aspect), []).append(rating)
+    spans = [max(ratings) - min(ratings) for ratings in by_text.values() if len(ratings) > 1]
+    return round(math.fsum(spans) / len(spans), 4) if spans else 0.0
+
+
+def question_of(place: int, aspect: str, judge: str) -> str:
+    """A question's name: Argilla takes lower case letters, digits, `-` and `_`."""
+    return re.sub(r"[^a-z0-9_-]+", "-", f"{aspect}-{place + 1}-{judge}".lower())[:200]
+
+
+def _text(place: int) -> str:
+    return f"generation-{place + 1}"
+
+
+def _shift(scale: Range) -> int:
+    return max(0, LOWEST - scale[0])
+
+
+def _whole(rating: float) -> int:
+    return math.floor(rating + 0.5)
+
+
+def _agent(model: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9-_:./\s]+", "-", model)[:200]
+
+
+def _score(rating: float, beside: Sequence[float], scale: Range) -> float | None:
+    """How near a rating lies to the mean of all judges: 1 is on it, 0 a whole scale away."""
+    if len(beside) < 2:
+        return None
+    mean = math.fsum(beside) / len(beside)
+    return round(max(0.0, 1 - abs(rating - mean) / (scale[1] - scale[0])), 4)

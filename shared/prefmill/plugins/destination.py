@@ -1,0 +1,67 @@
+"""Destinations: where a dataset goes beside the folder that every export writes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, cast
+
+from prefmill.contracts.base import Strict
+from prefmill.contracts.recipe import Output
+from prefmill.plugins import registry
+from prefmill.plugins.errors import RecipeError
+
+
+class DestinationError(Exception):
+    """A dataset cannot be written; the message says why, where and what to do."""
+
+
+class Destination(Protocol):
+    """Takes a whole dataset, as the folder of an export holds it.
+
+    One member may be left out: `formats`, the names of the formats it reads.
+    """
+
+    Options: ClassVar[type[Strict]]
+
+    def __init__(self, options: Strict) -> None: ...
+
+    def publish(self, folder: Path, alive: Callable[[], None]) -> str:
+        """Take the dataset, in a thread that may block; where it is now, for a person.
+
+        Repeated after a failure, it goes on where it was. `alive` is called now and then, every
+        minute at least. DestinationError says what is wrong and what to do.
+        """
+        ...
+
+
+def destinations_of(output: Output) -> list[Destination]:
+    """The destinations that an output names. RecipeError for one that does not exist, and for
+    options that it does not have."""
+    made: list[Destination] = []
+    problems: list[str] = []
+    for name, value in output.destinations().items():
+        try:
+            made.append(_made(name, value))
+            _check_formats(name, made[-1], output)
+        except RecipeError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise RecipeError(*problems)
+    return made
+
+
+def _check_formats(name: str, place: Destination, output: Output) -> None:
+    """A destination may say which formats it reads, as `formats`."""
+    named = {registry.name_in("formats", spec) for spec in output.formats}
+    for wanted in getattr(place, "formats", ()):
+        if wanted not in named:
+            raise RecipeError(f"output.{name}: needs the format {wanted}: add it to output.formats")
+
+
+def _made(name: str, value: Any) -> Destination:
+    where = f"output.{name}"
+    if name not in registry.installed("destinations"):
+        known = (*Output.model_fields, *registry.installed("destinations"))
+        raise RecipeError(f"{where}: unknown key{registry.nearest(name, known)}")
+    plugin = registry.load("destinations", name)
+    options = cast("dict[str, Any]", value) if isinstance(value, dict) else {name: value}
+    return plugin(registry.options_of(plugin, options, where))

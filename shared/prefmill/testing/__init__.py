@@ -1,0 +1,1 @@
+"""What tests of prefmill and of its plugins stand on: small servers that behave as real ones do."""
