@@ -19,6 +19,13 @@ from prefmill.contracts.api import ExportRequest
 @click.option("--format", "formats", multiple=True, help="For example trl; several are possible.")
 @click.option("--pool", help="Over aspects and over judges: mean, median, majority.")
 @click.option(
+    "--of",
+    "aspects",
+    multiple=True,
+    metavar="ASPECT",
+    help="Aspect that makes the score, pooled by --pool, else by the mean; several are possible.",
+)
+@click.option(
     "--pairing", type=click.Choice(["best-worst", "best-random", "all"]), help="Who is paired."
 )
 @click.option("--margin", type=click.FloatRange(0), help="Least difference between the scores.")
@@ -29,6 +36,7 @@ def export(
     name: str,
     formats: tuple[str, ...],
     pool: str | None,
+    aspects: tuple[str, ...],
     pairing: str | None,
     margin: float | None,
     ties: str | None,
@@ -46,7 +54,7 @@ def export(
 
     changes = {"choose": pairing, "margin": margin, "ties": ties}
     pairs = {key: value for key, value in changes.items() if value is not None}
-    asked = _Asked(name, formats, pool, pairs, output, away=bool(api))
+    asked = _Asked(name, formats, _pool(pool, aspects), pairs, output, away=bool(api))
     client = connect(api, home) if api else live(home)
     if client:
         asked.make(client, tend_nothing)
@@ -67,7 +75,7 @@ class _Asked:
         self,
         name: str,
         formats: tuple[str, ...],
-        pool: str | None,
+        pool: dict[str, Any] | None,
         pairing: dict[str, Any],
         output: str | None,
         *,
@@ -94,10 +102,18 @@ class _Asked:
         if self.formats:
             values["formats"] = [_spec(format_) for format_ in self.formats]
         if self.pool:
-            values["pool"] = {"judges": self.pool, "aspects": self.pool}
+            values["pool"] = self.pool
         if self.pairing:
             values["output"] = {"pairing": self.pairing}
         return ExportRequest.model_validate(values)
+
+
+def _pool(pool: str | None, aspects: tuple[str, ...]) -> dict[str, Any] | None:
+    """The pool step asked for; None for the recipe's."""
+    if pool is None and not aspects:
+        return None
+    chosen = pool or "mean"
+    return {"judges": chosen, "aspects": chosen, "of": list(aspects)}
 
 
 def _spec(text: str) -> Any:

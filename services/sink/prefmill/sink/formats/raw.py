@@ -2,11 +2,13 @@
 
 from typing import ClassVar, Final
 
+from prefmill.contracts.results import Reading
 from prefmill.contracts.rows import Verdict
 from prefmill.plugins.format import FormatContext, ScoredRow, Written
 from prefmill.sink.formats.columns import (
     INTEGER,
     MESSAGES,
+    SCORE,
     SCORES,
     TEXT,
     TEXTS,
@@ -24,6 +26,9 @@ from prefmill.sink.formats.columns import (
     unusable,
 )
 
+ATTRIBUTES: Final[ArrowType] = list_of(struct_of(name=TEXT, rating=SCORE))
+"""Of one generation: ratings by attribute, where one answer gives several."""
+
 VERDICT: Final[ArrowType] = struct_of(
     judge=TEXT,
     rubric=TEXT,
@@ -34,11 +39,12 @@ VERDICT: Final[ArrowType] = struct_of(
     rationales=TEXTS,
     types=list_of(TEXTS),
     rationales_for_ratings=TEXTS,
+    attributes=list_of(ATTRIBUTES),
     statuses=TEXTS,
     raw=TEXT,
 )
 
-NO_READING: Final = (None, None, None, None, None)
+NO_READING: Final = (None, None, None, None, None, None)
 
 SCHEMA: Final[Schema] = schema_of(
     instruction=TEXT,
@@ -89,11 +95,12 @@ def record_of(scored: ScoredRow) -> Record:
 def _verdict(verdict: Verdict, generations: int) -> Record:
     """Every inner list in the order of the generations; nulls where a failed verdict has none."""
     given = [
-        (r.rating, r.rationale, r.types, r.rationale_for_rating, r.status) for r in verdict.readings
+        (r.rating, r.rationale, r.types, r.rationale_for_rating, _attributes(r), r.status)
+        for r in verdict.readings
     ]
     given += [NO_READING] * (generations - len(given))
     columns = zip(*given, strict=True) if given else ((),) * len(NO_READING)
-    ratings, rationales, types, rationales_for_ratings, statuses = columns
+    ratings, rationales, types, rationales_for_ratings, attributes, statuses = columns
     return {
         "judge": verdict.judge,
         "rubric": verdict.rubric,
@@ -104,6 +111,13 @@ def _verdict(verdict: Verdict, generations: int) -> Record:
         "rationales": rationales,
         "types": types,
         "rationales_for_ratings": rationales_for_ratings,
+        "attributes": attributes,
         "statuses": statuses,
         "raw": verdict.raw,
     }
+
+
+def _attributes(reading: Reading) -> list[Record] | None:
+    if reading.attributes is None:
+        return None
+    return [{"name": name, "rating": rating} for name, rating in reading.attributes.items()]

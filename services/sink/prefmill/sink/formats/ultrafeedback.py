@@ -4,7 +4,7 @@ Ratings are strings there. Of several judges the first of the recipe speaks, in 
 """
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Final, cast
+from typing import ClassVar, Final
 
 from prefmill.contracts.reasons import NOT_APPLICABLE, RATED, TOO_FEW_GENERATIONS
 from prefmill.contracts.results import Reading
@@ -136,8 +136,8 @@ def _completion(prompt: Prompt, generation: Generation, readings: dict[str, Read
     rated = [rating for rating in ratings if rating is not None]
     return {
         "model": model_of(generation),
-        "principle": _said(generation, "principle"),
-        "custom_system_prompt": _said(generation, "system") or _system(prompt),
+        "principle": generation.principle,
+        "custom_system_prompt": generation.system or _system(prompt),
         "response": generation.text,
         "annotations": {
             aspect.replace("-", "_"): _annotation(readings.get(aspect), typed is TYPED_ASPECT)
@@ -161,12 +161,6 @@ def _annotation(reading: Reading | None, typed: bool) -> Record | None:
 
 def _rating(reading: Reading) -> str:
     return "N/A" if reading.rating is None else f"{reading.rating:g}"
-
-
-def _said(generation: Generation, name: str) -> str | None:
-    """What a generation was told, where the line records it."""
-    value = cast("Any", getattr(generation, name, None))
-    return value or None
 
 
 def _system(prompt: Prompt) -> str | None:
