@@ -19,53 +19,39 @@ import yaml
 
 from prefmill.engines.simulated.quality import quality_of
 
+from .columns import COLUMNS, VERDICT
 from .command import Folder, Simulator, simulator, tables
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = sorted(path.name for path in EXAMPLES.glob("*.yaml"))
 ROWS = 12
-VERDICT = (
-    "judge rubric aspect sample order ratings rationales types rationales_for_ratings attributes "
-    "statuses raw"
-).split()
-
-TASK = ["instruction", "system_prompt", "generations", "generation_models"]
-ID, META = ["id"], ["metadata"]
-RAW = [*ID, *"instruction messages generations generation_models scores verdicts".split(), *META]
-PREFERENCE = [
-    *ID,
-    *"prompt prompt_id chosen rejected chosen_model rejected_model".split(),
-    *"chosen_rating rejected_rating".split(),
-    *META,
-]
-TRL = [*ID, "prompt", "chosen", "rejected", *META]
-SINGLE = ["ratings", "rationales", "ultrafeedback_model"]
-ATTRIBUTES = ["correctness", "coherence", "complexity", "verbosity", "helpfulness"]
-
-COLUMNS: dict[str, dict[str, list[str]]] = {
-    "critique.yaml": {"raw": RAW, "preference": PREFERENCE},
-    "helpsteer.yaml": {"raw": RAW, "helpsteer": ["prompt", "response", *ATTRIBUTES]},
-    "label.yaml": {
-        "raw": RAW,
-        "distilabel": [
-            *ID,
-            *TASK,
-            *"poll_ratings poll_rationales poll_models avg_poll_ratings poll_counts".split(),
-            *META,
-        ],
-        "preference": PREFERENCE,
-    },
-    "openai-and-anthropic.yaml": {
-        "raw": RAW,
-        "trl": TRL,
-        "kto": [*ID, "prompt", "completion", "label", *META],
-    },
-    "prometheus.yaml": {"raw": RAW},
-    "quickstart.yaml": {"raw": RAW, "trl": TRL, "preference": PREFERENCE},
-}
-
 SCALES = {"critique": (1, 10), "helpsteer": (0, 4)}
-HUB_ROWS: dict[str, Callable[[int], dict[str, Any]]] = {}
+SOURCES = ("evol_instruct", "false_qa", "flan", "sharegpt", "truthful_qa", "ultrachat")
+
+
+def instruction_row(number: int) -> dict[str, Any]:
+    """As in HuggingFaceH4/instruction-dataset."""
+    return {"prompt": f"Explain {number} to a child.", "completion": "…", "meta": {"n": number}}
+
+
+def ultrafeedback_row(number: int) -> dict[str, Any]:
+    """As in openbmb/UltraFeedback, without what the models said."""
+    return {
+        "source": SOURCES[number % 6],
+        "instruction": f"What is said of {number}?",
+        "models": [],
+        "completions": [],
+        "correct_answers": [f"It is {number}."],
+        "incorrect_answers": [f"It is {number + 1}."],
+    }
+
+
+HUB_ROWS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "ultrafeedback-distilabel.yaml": instruction_row,
+    "jury.yaml": instruction_row,
+    "dpo.yaml": lambda number: {"instruction": f"Name {number} trees.", "topic": "Botany"},
+    "ultrafeedback-original.yaml": ultrafeedback_row,
+}
 
 
 def settings(recipe: dict[str, Any], server: Simulator, hub: Path) -> Iterator[str]:
@@ -74,13 +60,8 @@ def settings(recipe: dict[str, Any], server: Simulator, hub: Path) -> Iterator[s
         for alias, spec in recipe.get(side, {}).items():
             if spec["engine"] == "simulated":
                 continue
-            if spec["engine"] == "vllm":
-                yield f"{side}.{alias}=" + json.dumps(
-                    server.model(spec["model"], params=spec.get("params", {}))
-                )
-            else:
-                anthropic = spec["engine"] == "anthropic"
-                yield f"{side}.{alias}.base_url={server.url}{'' if anthropic else '/v1'}"
+            path = "" if spec["engine"] == "anthropic" else "/v1"
+            yield f"{side}.{alias}.base_url={server.url}{path}"
     if "hub" in recipe["source"]:
         yield f"source.hub={hub}"
         yield "source.split=train"
@@ -122,7 +103,8 @@ class Made:
 def made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, *faults: str, sets: tuple[str, ...]
 ) -> Iterator[Made]:
-    monkeypatch.setenv("HF_TOKEN", "test-key")
+    for key in ("HF_TOKEN", "GEMINI_API_KEY"):
+        monkeypatch.setenv(key, "test-key")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     recipe = yaml.safe_load((EXAMPLES / name).read_text())
     local_hub(tmp_path / "hub", name)
@@ -147,19 +129,87 @@ def test_an_example_runs_to_the_end_and_gives_the_columns_its_users_know(
     assert sum(check_verdicts(row) for row in raw) >= len(raw)
 
 
-def check_outcome(out: Path, found: dict[str, list[dict[str, Any]]]) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dpo.yaml", "jury.yaml"])
+def test_an_example_finishes_where_half_of_all_calls_are_rate_limited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    faults = ("--faults", "429=0.5", "--retry-after", "20ms")
+    with made(tmp_path, monkeypatch, name, *faults, sets=()) as done:
+        by_status = done.server.stats()["by_status"]
+    assert by_status["429"] > by_status["200"] / 3
+    check_outcome(done.out, done.tables)
+    judges, texts = len(done.recipe["judges"]), len(done.recipe["models"])
+    assert sum(map(check_verdicts, done.tables["raw"])) == ROWS * judges * texts
+
+
+@pytest.mark.slow
+def test_the_binarizations_of_ultrafeedback_come_from_one_run_without_another_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with made(tmp_path, monkeypatch, "ultrafeedback-original.yaml", sets=()) as done:
+        calls = done.server.calls()
+        run = ("export", done.recipe["name"])
+        aspects = [word for name in done.recipe["pool"]["of"] for word in ("--of", name)]
+        wanted: dict[str, tuple[str, ...]] = {
+            "h4": ("--format", "h4", "--of", "overall-score", "--pairing", "best-random"),
+            "argilla": ("--format", "preference", *aspects, "--pairing", "best-random"),
+            "all": ("--format", "preference", *aspects, "--pairing", "all"),
+            "kto": ("--format", "{kto: 3.5}", *aspects),
+        }
+        for name, options in wanted.items():
+            done.folder.run(*run, *options, "--output", tmp_path / name)
+        assert done.server.calls() == calls == ROWS * (4 + 4 + 4)
+    for name in wanted:
+        check_outcome(tmp_path / name, tables(tmp_path / name), raw=False)
+    for row in done.tables["ultrafeedback"]:
+        check_completions(row)
+    assert all(
+        record["chosen_rating"] > record["rejected_rating"]
+        for record in tables(tmp_path / "all")["preference"]
+    )
+    assert len(tables(tmp_path / "all")["preference"]) > len(
+        tables(tmp_path / "argilla")["preference"]
+    )
+
+
+def check_completions(row: dict[str, Any]) -> None:
+    assert len(row["completions"]) == len(row["models"]) == 4
+    for completion in row["completions"]:
+        quality = quality_of(completion["response"])
+        said = completion["annotations"].values()
+        assert [annotation["Rating"] for annotation in said] == [str(quality)] * 4
+        assert completion["fine-grained_score"] == quality
+        assert completion["overall_score"] == 1 + math.floor((quality - 1) * 9 / 4 + 0.5)
+        assert completion["critique"]
+
+
+@pytest.mark.slow
+def test_one_side_of_every_on_policy_pair_is_the_users_own_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with made(tmp_path, monkeypatch, "on-policy.yaml", sets=()) as done:
+        mine = done.recipe["models"]["mine"]["model"]
+    pairs = [{row["chosen_model"], row["rejected_model"]} for row in done.tables["preference"]]
+    assert pairs
+    assert all(mine in pair and len(pair) == 2 for pair in pairs)
+    assert len({model for pair in pairs for model in pair}) > 3, "the others take turns"
+
+
+def check_outcome(out: Path, found: dict[str, list[dict[str, Any]]], *, raw: bool = True) -> None:
     outcome = json.loads((out / "run.json").read_text())["outcome"]
     for config, sums in outcome.items():
         total = sums["out"] + sums["ties"] + sum(sums["dropped"].values())
         assert total == sums["prompts"], config
         assert sums["records"] == len(found.get(config, ())), config
-    assert outcome["raw"]["out"] == outcome["raw"]["prompts"] > 0
+    if raw:
+        assert outcome["raw"]["out"] == outcome["raw"]["prompts"] > 0
 
 
 def check_columns(out: Path, wanted: dict[str, list[str]], cache: Path) -> None:
     import datasets
 
-    assert {path.name for path in out.iterdir() if path.is_dir()} == set(wanted)
+    assert set(tables(out)) == set(wanted)
     for config, columns in wanted.items():
         opened = datasets.load_dataset(str(out), config, split="train", cache_dir=str(cache))
         assert opened.column_names == columns, config
@@ -176,7 +226,7 @@ def check_verdicts(row: dict[str, Any]) -> int:
         rated += len(shown)
         assert set(shown) <= set(verdict["order"])
         qualities = {i: quality_of(row["generations"][i]) for i in shown}
-        if len(shown) == 2 and {verdict["ratings"][i] for i in shown} <= {0.0, 0.5, 1.0}:
+        if verdict["rubric"] == "pairwise":
             first, second = shown
             difference = qualities[first] - qualities[second]
             won = 0.5 if difference == 0 else float(difference > 0)

@@ -43,7 +43,10 @@ def test_every_command_stands_in_the_readme() -> None:
 
 @pytest.mark.parametrize("example", sorted(path.name for path in ROOT.glob("examples/*.yaml")))
 def test_every_example_is_a_recipe_whose_plugins_are_there(example: str) -> None:
-    resolved = resolve(load(ROOT / "examples" / example).recipe)
+    recipe = load(ROOT / "examples" / example).recipe
+    resolved = resolve(recipe)
+    if "hub" in recipe.source:
+        return  # read from a local folder in tests/e2e/test_recipes.py
     prompts = list(resolved.source.read())
     assert prompts
     assert [prompt.failure for prompt in prompts] == [None] * len(prompts)

@@ -276,3 +276,36 @@ def test_pairs_cannot_be_made_without_judges(making):
 def test_an_option_that_a_format_does_not_have_is_an_error(making):
     with pytest.raises(RecipeError, match="threshold"):
         making.plugin("formats", "trl", making.context(), threshold=3)
+
+
+def test_distilabel_holds_verdicts_on_single_texts_as_one(making):
+    each = [
+        making.verdict("strict", "honesty", ratings).model_copy(
+            update={"shows": "each", "order": (place,), "readings": readings}
+        )
+        for place, ratings in enumerate(([2, None], [None, 5]))
+        for readings in [
+            tuple(
+                given
+                if index == place
+                else given.model_copy(update={"status": "not-shown", "rating": None})
+                for index, given in enumerate(making.verdict("strict", "honesty", ratings).readings)
+            )
+        ]
+    ]
+    rows = [making.row(0, ["One.", "Two."], each)]
+    (record,) = written(making, "distilabel", rows, **PLAIN)["distilabel"]["records"]
+    assert record["ratings"] == [2.0, 5.0]
+    assert record["rationales"] == ["It is a 2.", "It is a 5."]
+
+
+def test_ultrafeedback_says_what_each_completion_was_told(making):
+    row = making.row(0, ["One.", "Two."], [])
+    told = row.generations[0].model_copy(
+        update={"principle": "honesty", "system": "Say what you know."}
+    )
+    rows = [row.model_copy(update={"generations": (told, row.generations[1])})]
+    (record,) = written(making, "ultrafeedback", rows)["ultrafeedback"]["records"]
+    first, second = record["completions"]
+    assert (first["principle"], first["custom_system_prompt"]) == ("honesty", "Say what you know.")
+    assert (second["principle"], second["custom_system_prompt"]) == (None, None)
