@@ -67,4 +67,5 @@ COLUMNS: dict[str, dict[str, list[str]]] = {
             "source instruction models completions correct_answers incorrect_answers"
         ),
     },
+    "vllm.yaml": {"raw": RAW, "trl": TRL},
 }

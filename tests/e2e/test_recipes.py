@@ -60,6 +60,9 @@ def settings(recipe: dict[str, Any], server: Simulator, hub: Path) -> Iterator[s
         for alias, spec in recipe.get(side, {}).items():
             if spec["engine"] == "simulated":
                 continue
+            if spec["engine"] == "vllm":  # as a server of vLLM would
+                yield f"{side}.{alias}={json.dumps(server.model(spec['model']))}"
+                continue
             path = "" if spec["engine"] == "anthropic" else "/v1"
             yield f"{side}.{alias}.base_url={server.url}{path}"
     if "hub" in recipe["source"]:
