@@ -22,6 +22,8 @@ from prefmill.engines.simulated.quality import quality_of
 from .columns import COLUMNS, VERDICT
 from .command import Folder, Simulator, simulator, tables
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = sorted(path.name for path in EXAMPLES.glob("*.yaml"))
 ROWS = 12
@@ -117,7 +119,6 @@ def made(
         yield done
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_runs_to_the_end_and_gives_the_columns_its_users_know(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -132,7 +133,6 @@ def test_an_example_runs_to_the_end_and_gives_the_columns_its_users_know(
     assert sum(check_verdicts(row) for row in raw) >= len(raw)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dpo.yaml", "jury.yaml"])
 def test_an_example_finishes_where_half_of_all_calls_are_rate_limited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -146,7 +146,6 @@ def test_an_example_finishes_where_half_of_all_calls_are_rate_limited(
     assert sum(map(check_verdicts, done.tables["raw"])) == ROWS * judges * texts
 
 
-@pytest.mark.slow
 def test_the_binarizations_of_ultrafeedback_come_from_one_run_without_another_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,7 +186,6 @@ def check_completions(row: dict[str, Any]) -> None:
         assert completion["critique"]
 
 
-@pytest.mark.slow
 def test_one_side_of_every_on_policy_pair_is_the_users_own_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,7 +242,6 @@ def check_verdicts(row: dict[str, Any]) -> int:
     return rated
 
 
-@pytest.mark.slow
 def test_a_pair_rubric_asks_in_both_orders_and_a_judge_that_goes_by_the_place_makes_ties(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,7 +284,6 @@ def first_wins() -> Iterator[str]:
         yield url
 
 
-@pytest.mark.slow
 def test_a_critique_is_one_call_for_each_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
