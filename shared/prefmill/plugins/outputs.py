@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 from pydantic import JsonValue
 
-from prefmill.contracts.recipe import ColumnChoice, Output
+from prefmill.contracts.recipe import ColumnChoice, Output, PluginSpec
 from prefmill.plugins import registry
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.format import Format, FormatContext, ScoredRow, Written, arrow_schema
@@ -34,6 +34,22 @@ def formats_of(output: Output, context: FormatContext) -> list[Format]:
     if output.columns is None:
         return [form for _, form in named]
     return _selected(named, output.columns)
+
+
+def with_formats(output: Output, formats: tuple[PluginSpec, ...]) -> Output:
+    """The output with these formats instead. What it says of columns of one of its own formats
+    that is not among them falls away; without it, an export of another format would be refused."""
+    columns = output.columns
+    if columns is not None and _flat(columns) is None:
+        wanted = [registry.name_in("formats", spec) for spec in formats]
+        kept = {name: choice for name, choice in _keyed(columns) if _is_of(name, wanted)}
+        columns = kept or None
+    return output.model_copy(update={"formats": formats, "columns": columns})
+
+
+def _is_of(config: str, formats: Sequence[str]) -> bool:
+    """Whether it is one of the formats, or one of the configs that one makes for each aspect."""
+    return any(config == name or config.startswith(f"{name}-") for name in formats)
 
 
 def pages_of(form: Any) -> dict[str, JsonValue]:

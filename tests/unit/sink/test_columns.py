@@ -3,7 +3,7 @@
 import pytest
 
 from prefmill.contracts.recipe import Output
-from prefmill.plugins.outputs import formats_of
+from prefmill.plugins.outputs import formats_of, with_formats
 from prefmill.plugins.registry import RecipeError
 from prefmill.sink.destinations.shards import schemas_of
 
@@ -74,3 +74,15 @@ def test_names_are_kept_by_arrow_with_their_types(making):
 def test_a_wrong_choice_says_what_where_and_the_nearest(made, columns, says):
     with pytest.raises(RecipeError, match=says):
         made(["trl"], columns)
+
+
+def test_another_format_of_an_export_leaves_the_columns_of_those_it_replaces():
+    output = Output.model_validate(
+        {"formats": ["raw", "trl"], "columns": {"trl": ["chosen"], "distilabel-honesty": ["id"]}}
+    )
+    assert with_formats(output, ({"kto": None},)).columns is None
+    kept = with_formats(output, ({"trl": None}, {"kto": None}))
+    assert (kept.columns, kept.formats) == ({"trl": ("chosen",)}, ({"trl": None}, {"kto": None}))
+    assert with_formats(output, ({"distilabel": None},)).columns == {"distilabel-honesty": ("id",)}
+    every = output.model_copy(update={"columns": ("id",)})
+    assert with_formats(every, ({"kto": None},)).columns == ("id",)

@@ -26,7 +26,7 @@ from prefmill.ledger.status import FailedCell
 from prefmill.plugins.destination import DestinationError, destinations_of
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.format import Format, FormatContext
-from prefmill.plugins.outputs import formats_of
+from prefmill.plugins.outputs import formats_of, with_formats
 from prefmill.plugins.pool import Pool, needs_fit, pools_of
 from prefmill.sink.counts import Counts
 from prefmill.sink.destinations.card import CardFacts
@@ -125,7 +125,7 @@ class Exporter:
         asked = ExportRequest.model_validate(export.spec.get("request", {}))
         output = asked.output or recipe.output
         if asked.formats:
-            output = output.model_copy(update={"formats": asked.formats})
+            output = with_formats(output, asked.formats)
         pool = asked.pool or recipe.pool
         return Job(export, run, recipe, desired, slots, pool, output)
 
