@@ -126,7 +126,8 @@ async def test_a_cancelled_call_leaves_the_engine_working(engine: VllmEngine) ->
 async def test_the_engine_says_how_many_calls_it_wants_and_shows_its_metrics(
     engine: VllmEngine,
 ) -> None:
-    crowd = [ask(seed=n, max_tokens=64, extra_body={"ignore_eos": True}) for n in range(96)]
+    forced = {"ignore_eos": True}
+    crowd = [ask(seed=n, max_tokens=16 + n % 48, extra_body=forced) for n in range(96)]
     seen: set[int] = set()
 
     async def one(request: ChatRequest) -> None:
