@@ -4,8 +4,14 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from prefmill.contracts.reasons import REFUSED, TOO_LONG
+
 LONGEST: Final = 20
 """So many in succession pause the lane."""
+
+OF_THE_ROW: Final = frozenset({REFUSED, TOO_LONG})
+"""What a text itself brings about: many in succession, as when only such rows are left to be tried
+again, say nothing of the lane."""
 
 _VARYING: Final = re.compile(r"\d+|'[^']*'|\"[^\"]*\"|[0-9a-f]{8,}|req_\w+")
 
@@ -19,6 +25,8 @@ class Streak:
 
     def add(self, reason: str, detail: str) -> bool:
         """Count a failure; whether the streak is now long enough to pause the lane."""
+        if reason in OF_THE_ROW:
+            return False
         kind = (reason, alike(detail))
         self.count = self.count + 1 if kind == self._kind else 1
         self._kind = kind

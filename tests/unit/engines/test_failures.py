@@ -227,6 +227,13 @@ def test_a_streak_counts_what_differs_only_in_numbers_and_quotations() -> None:
     assert alike("req_01ab failed") == alike("req_77 failed")
 
 
+def test_rows_that_a_filter_refuses_do_not_pause_a_lane_however_many_follow_each_other() -> None:
+    streak = Streak()
+    assert not any(streak.add("refused", "a content filter stopped it") for _ in range(100))
+    assert not any(streak.add("too-long", "9,000 tokens of 4,096") for _ in range(100))
+    assert [streak.add("rejected", "no such parameter") for _ in range(20)][-1]
+
+
 def test_another_failure_starts_a_streak_anew() -> None:
     streak = Streak()
     for _ in range(19):
