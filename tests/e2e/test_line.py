@@ -143,4 +143,5 @@ def test_other_formats_come_from_stored_verdicts_without_a_call(tmp_path: Path) 
         assert server.calls() == calls
     manifest = json.loads((tmp_path / "pairs" / "run.json").read_text())
     assert manifest["output"]["pairing"]["choose"] == "all"
-    assert manifest["pool"] == {"judges": {"median": None}, "aspects": {"median": None}}
+    median = {"median": None}
+    assert manifest["pool"] == {"judges": median, "aspects": median, "of": []}
