@@ -12,9 +12,9 @@ from prefmill.ledger.planning import PLANNED, PUBLISHED
 def plan_of_two_models() -> Plan:
     spec = SimpleNamespace(digest="d", kind="generate")
     models = [SimpleNamespace(lane="a"), SimpleNamespace(lane="b")]
-    desired = SimpleNamespace(aspects=())
+    lanes = {"a": spec, "b": spec}
     plan: Any = SimpleNamespace(
-        run_id=1, models=models, judges=[], lanes={"a": spec, "b": spec}, desired=desired
+        run_id=1, models=models, judges=[], lanes=lanes, calls_by_lane={"a": 1, "b": 1}
     )
     return cast("Plan", plan)
 
