@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from prefmill.cli.embedded import Home, Nats, start_nats
 from prefmill.messaging.connection import connect, jetstream_of
 from prefmill.messaging.topology import Topology, bootstrap
-from prefmill.plugins.registry import installed
+from prefmill.plugins.registry import forget
 
 ACK_WAIT_S = 1.5
 TOPOLOGY = Topology(ack_wait_s=ACK_WAIT_S)
@@ -71,7 +71,7 @@ def scripted_plugins() -> Iterator[str]:
     """The plugins under tests/flow/plugins, found as those of any installed distribution."""
     folder = str(Path(__file__).parent / "plugins")
     sys.path.append(folder)
-    installed.cache_clear()
+    forget()
     yield folder
     sys.path.remove(folder)
-    installed.cache_clear()
+    forget()

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from prefmill.cli.embedded import Home, Postgres, start_nats, start_postgres
 from prefmill.ledger.database import Ledger, migrate_to_head
 from prefmill.messaging.connection import connect
-from prefmill.plugins.registry import installed
+from prefmill.plugins.registry import forget
 
 from .rig import Rig, make_rig
 
@@ -24,10 +24,10 @@ def scripted_plugins() -> Iterator[None]:
     """The plugins of the flow tests, found as those of any installed distribution."""
     folder = str(Path(__file__).parents[1] / "flow" / "plugins")
     sys.path.append(folder)
-    installed.cache_clear()
+    forget()
     yield
     sys.path.remove(folder)
-    installed.cache_clear()
+    forget()
 
 
 @pytest.fixture(scope="session")

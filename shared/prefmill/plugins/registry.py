@@ -33,6 +33,12 @@ def _declared() -> Any:
     return entry_points()
 
 
+def forget() -> None:
+    """Look for plugins anew: distributions have come or gone in this process."""
+    installed.cache_clear()
+    _declared.cache_clear()
+
+
 @cache
 def load(group: str, name: str) -> Any:
     """The plugin class. RecipeError lists what exists, or says why its import failed."""
