@@ -1,13 +1,20 @@
 """What stands for images: the services installed here, `nats-server`, and a real `postgres`."""
 
+import ctypes
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 from prefmill.cli.embedded.binaries import nats_program, postgres_folder
+
+
+def _end_with_the_tests() -> None:
+    """No container outlives a killed test run."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def start_container(
@@ -37,6 +44,7 @@ def start_container(
             stderr=out,
             cwd=folder,
             start_new_session=True,
+            preexec_fn=_end_with_the_tests,  # noqa: PLW1509 - nothing here has threads yet
             user=user,
         )
 
