@@ -13,7 +13,12 @@ from faststream.security import BaseSecurity
 
 from prefmill.contracts.channels import LANES, WITHDRAWN
 from prefmill.contracts.work import LaneKind
-from prefmill.messaging.connection import connection_options, tls_context, wait_for_server
+from prefmill.messaging.connection import (
+    connection_options,
+    tls_context,
+    wait_for_entry,
+    wait_for_server,
+)
 from prefmill.messaging.errors import NatsUnavailable
 from prefmill.messaging.lane import CellWork
 from prefmill.messaging.lane_metrics import LaneMetrics
@@ -116,6 +121,7 @@ async def _serve(
     probes = Probes(settings)
     await probes.start()
     await wait_for_server(settings.nats_url, settings.nats_wait_s, probes.wait)
+    await wait_for_entry(settings.nats_url, settings.nats_wait_s, settings.nats_ca, probes.wait)
     await build(probes).run(sleep_time=_POLL_S)
     await probes.stop()
     leave()
