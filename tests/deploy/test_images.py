@@ -23,6 +23,12 @@ pytestmark = [
 
 PLACES = re.compile(r"(?<![\w.])/(opt|src|wheels|tmp)\b")
 SERVICES = ("coordinator", "generator", "judge", "sink")
+PLUGINS_NEED = {
+    "coordinator": ("datasets",),
+    "generator": ("huggingface_hub",),
+    "judge": ("huggingface_hub",),
+    "sink": ("huggingface_hub", "s3fs"),
+}
 
 
 def steps(text: str) -> list[tuple[str, str]]:
@@ -95,6 +101,8 @@ def test_an_image_holds_its_service_and_no_other(
             [python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
         )
         assert (found.stdout.strip() == "True") == (other == name), other
+    for library in PLUGINS_NEED[name]:
+        subprocess.run([python, "-c", f"import {library}"], cwd=tmp_path, check=True)
     size = sum(f.stat().st_size for f in (tmp_path / "opt/prefmill").rglob("*") if f.is_file())
     with capsys.disabled():
         print(f"\n{name}: {size / 1e6:.0f} MB beside the base image")
