@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from prefmill.contracts.base import Frozen, Strict
-from prefmill.contracts.recipe import Output, PoolStep, Recipe, Spec
+from prefmill.contracts.recipe import Output, Pairing, PoolStep, Recipe, Spec
 from prefmill.contracts.work import LaneKind
 from prefmill.contracts.workers import LaneHealth
 
@@ -92,7 +92,10 @@ class ExportRequest(Strict):
 
     formats: tuple[Spec, ...] | None = Field(default=None, description="The recipe's if none.")
     pool: PoolStep | None = Field(default=None, description="The recipe's if none.")
-    output: Output | None = Field(default=None, description="Pairing and shards; the recipe's.")
+    pairing: Pairing | None = Field(
+        default=None, description="What is set of it goes over the recipe's."
+    )
+    output: Output | None = Field(default=None, description="Instead of the recipe's as a whole.")
     directory: str | None = Field(default=None, description="Where to; the sink's if none.")
 
 

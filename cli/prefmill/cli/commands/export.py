@@ -104,7 +104,7 @@ class _Asked:
         if self.pool:
             values["pool"] = self.pool
         if self.pairing:
-            values["output"] = {"pairing": self.pairing}
+            values["pairing"] = self.pairing
         return ExportRequest.model_validate(values)
 
 
