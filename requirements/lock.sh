@@ -10,11 +10,11 @@ lock() { # name, then the inputs
     --no-emit-package prefmill-generator --no-emit-package prefmill-judge --no-emit-package prefmill-sink \
     --output-file "requirements/$name.txt" "$@"
 }
-# Images hold what their plugins need as well.
-lock generator --extra huggingface services/generator/pyproject.toml
-lock judge --extra huggingface services/judge/pyproject.toml
-lock coordinator --extra hub services/coordinator/pyproject.toml
-lock sink --extra hub --extra s3 services/sink/pyproject.toml
+# Images hold what their plugins need as well, and what sends traces.
+lock generator --extra huggingface --extra otel services/generator/pyproject.toml
+lock judge --extra huggingface --extra otel services/judge/pyproject.toml
+lock coordinator --extra hub --extra otel services/coordinator/pyproject.toml
+lock sink --extra hub --extra s3 --extra otel services/sink/pyproject.toml
 lock cli cli/pyproject.toml
 lock build requirements/build.in
 lock dev cli/pyproject.toml requirements/dev.in

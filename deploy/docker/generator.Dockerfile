@@ -26,7 +26,7 @@ USER 10001:10001
 WORKDIR /tmp
 CMD ["python", "-m", "prefmill.generator.app"]
 
-FROM vllm/vllm-openai:v0.11.0 AS gpu
+FROM vllm/vllm-openai:v0.32.0 AS gpu
 COPY --from=build /usr/local/bin/uv /usr/local/bin/uv
 COPY --from=build /wheels /wheels
 COPY requirements/generator.txt /tmp/generator.txt

@@ -12,6 +12,7 @@ import pytest
 from .api import Api
 from .cluster import Cluster, load
 from .connections import Watcher
+from .processes import zygote
 
 RENDERED = Path(__file__).parents[2] / "deploy" / "k8s" / "rendered"
 
@@ -52,6 +53,13 @@ def services(cluster: Cluster) -> None:
     """One pod of each deployment, as the overlay says."""
     pods = [cluster.start("Deployment", d["metadata"]["name"]) for d in cluster.of("Deployment")]
     cluster.until_ready(pods)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def end_of_the_zygote() -> Iterator[None]:
+    yield
+    if zygote.cache_info().currsize:
+        zygote().end()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 from prefmill.cli.embedded.binaries import nats_program, postgres_folder
 
 
-def _end_with_the_tests() -> None:
+def end_with_the_tests() -> None:
     """No container outlives a killed test run."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
@@ -44,7 +44,7 @@ def start_container(
             stderr=out,
             cwd=folder,
             start_new_session=True,
-            preexec_fn=_end_with_the_tests,  # noqa: PLW1509 - nothing here has threads yet
+            preexec_fn=end_with_the_tests,  # noqa: PLW1509 - nothing here has threads yet
             user=user,
         )
 

@@ -13,6 +13,7 @@ from typing import Any
 from prefmill.contracts.results import Completed
 from prefmill.contracts.work import Batch
 from prefmill.messaging.held import Held
+from prefmill.messaging.traces import SILENT, Step
 
 Answer = Callable[[Any, Any], Awaitable[Completed]]
 """Answers one cell, given its row and its order. Raises only what stops the lane."""
@@ -21,10 +22,25 @@ Answer = Callable[[Any, Any], Awaitable[Completed]]
 class Job:
     """A batch in hand: what of it is to be started, runs, and is answered."""
 
-    __slots__ = ("answer", "answered", "batch", "held", "orders", "running", "started", "taken")
+    __slots__ = (
+        "answer",
+        "answered",
+        "batch",
+        "held",
+        "orders",
+        "running",
+        "started",
+        "step",
+        "taken",
+    )
 
     def __init__(
-        self, held: Held, batch: Batch, answer: Answer, orders: Iterable[tuple[Any, Any]]
+        self,
+        held: Held,
+        batch: Batch,
+        answer: Answer,
+        orders: Iterable[tuple[Any, Any]],
+        step: Step = SILENT,
     ) -> None:
         self.held = held
         self.batch = batch
@@ -33,6 +49,7 @@ class Job:
         self.answered: list[Completed] = []
         self.running = 0
         self.started = False
+        self.step = step
         self.taken = time.monotonic()
 
     @property

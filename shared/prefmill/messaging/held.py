@@ -14,6 +14,7 @@ from nats.js.errors import APIError, NoStreamResponseError
 from prefmill.contracts.channels import DEAD
 from prefmill.contracts.results import BatchDied
 from prefmill.messaging.connection import JETSTREAM_TIMEOUT_S, jetstream_of
+from prefmill.messaging.traces import NOWHERE, Headers
 
 log: Final = logging.getLogger("prefmill.nats")
 
@@ -61,6 +62,11 @@ class Held:
         """The server delivered the same message anew: go on with the newer delivery."""
         self._msg = msg
         self.deliveries, self.identity = _delivery(msg.reply)
+
+    @property
+    def headers(self) -> Headers:
+        """As it was published with."""
+        return self._msg.headers or NOWHERE
 
     def age_s(self) -> float:
         """Seconds since the stream stored it, by two machines' clocks."""

@@ -10,47 +10,32 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from nats.aio.client import Client
 from pydantic import ValidationError
 
 from prefmill.contracts.channels import WORK, Channel
 from prefmill.contracts.reasons import UNUSABLE
-from prefmill.contracts.results import Completed, LaneProblem, Reply
-from prefmill.contracts.work import Batch, LaneKind
+from prefmill.contracts.results import Completed, LaneProblem
+from prefmill.contracts.work import Batch
 from prefmill.contracts.workers import LaneHealth, LaneServed, LaneSpec, needs_devices
 from prefmill.engines.caller import LaneDown, SharedLimit
 from prefmill.messaging.cells import CellPool, Job
+from prefmill.messaging.cellwork import CellWork
 from prefmill.messaging.counts import Counts
 from prefmill.messaging.engine import HostedEngine, Slots
 from prefmill.messaging.held import NATS_TROUBLE, Held
 from prefmill.messaging.pull import MOST_DELIVERIES, PullLoop
 from prefmill.messaging.replies import messages_of
+from prefmill.messaging.steps import batch_step, with_calls
+from prefmill.messaging.traces import Headers
 from prefmill.plugins.errors import RecipeError
 
 _GLANCE_S: Final = 0.02
 
 _LAST_WORDS_S: Final = 10.0
 """For replies and acknowledgements after the last call; NATS may be away."""
-
-
-class CellWork(Protocol):
-    """What a service does: which batches it takes, how it answers a cell, what it replies."""
-
-    @property
-    def kind(self) -> LaneKind: ...
-    @property
-    def batch(self) -> type[Batch]: ...
-    @property
-    def reply(self) -> type[Reply]: ...
-    @property
-    def channel(self) -> Channel: ...
-
-    def begin(self, batch: Any) -> Callable[[Any, Any, Any], Awaitable[Completed]]:
-        """How a cell of this batch is answered, given its row, its order and the lane's `call`.
-        RecipeError if this worker cannot."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -60,7 +45,7 @@ class Surroundings:
     engine has ended, and `own_devices` before a model is loaded into this process's children."""
 
     nc: Client
-    send: Callable[[Channel, bytes], Awaitable[None]]
+    send: Callable[[Channel, bytes, Headers], Awaitable[None]]
     changed: Callable[[], None]
     died: Callable[[str], None]
     own_devices: Callable[[], None]
@@ -130,6 +115,7 @@ class Lane:
     def withdraw(self, ids: Collection[str]) -> None:
         """Drop those of the batches that have not started."""
         for job in self._pool.withdraw(ids):
+            job.step.end("withdrawn")
             self._spawn(job.held.done())
 
     async def drain(self, deadline_s: float) -> None:
@@ -198,8 +184,9 @@ class Lane:
             self._settle(Job(held, batch, _never, ()))
         else:
             self.counts.waits.add(held.age_s())
-            call = self._engine.caller.call
-            self._pool.add(Job(held, batch, lambda row, cell: answer(row, cell, call), orders))
+            call, step = self._engine.caller.call, batch_step(self.spec, held, batch)
+            ask = with_calls(step, lambda row, cell: answer(row, cell, call))
+            self._pool.add(Job(held, batch, ask, orders, step))
 
     def _refuse(self, batch: Batch) -> None:
         self._problem = LaneProblem(
@@ -230,6 +217,7 @@ class Lane:
             if job.held.deliveries >= MOST_DELIVERIES:
                 self._settle(job)
             else:
+                job.step.end("given back before it began")
                 self._spawn(job.held.give_back())
 
     def _settle(self, job: Job) -> None:
@@ -249,15 +237,16 @@ class Lane:
             }
         )
         for message in messages_of(reply):
-            await self._send(message)
+            await self._send(message, job.step.headers)
+        job.step.end(problem.detail if problem else "", answered=len(job.answered))
         await job.held.done()
 
-    async def _send(self, message: bytes) -> None:
+    async def _send(self, message: bytes, headers: Headers) -> None:
         """Until RESULTS has it: an answer that was paid for is worth the patience."""
         pause = 0.1
         while True:
             try:
-                await self._around.send(self._work.channel, message)
+                await self._around.send(self._work.channel, message, headers)
             except NATS_TROUBLE as error:
                 self._log.warning("reply not stored yet: %s", error or type(error).__name__)
                 await asyncio.sleep(pause)
@@ -296,4 +285,4 @@ async def _never(_row: Any, _cell: Any) -> Completed:
 
 def _first(error: ValidationError) -> str:
     problem = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"

@@ -13,6 +13,7 @@ from faststream.security import BaseSecurity
 
 from prefmill.contracts.channels import LANES, WITHDRAWN
 from prefmill.contracts.work import LaneKind
+from prefmill.messaging.cellwork import CellWork
 from prefmill.messaging.connection import (
     connection_options,
     tls_context,
@@ -20,11 +21,12 @@ from prefmill.messaging.connection import (
     wait_for_server,
 )
 from prefmill.messaging.errors import NatsUnavailable
-from prefmill.messaging.lane import CellWork
 from prefmill.messaging.lane_metrics import LaneMetrics
 from prefmill.messaging.logs import set_up_logging
 from prefmill.messaging.probes import Probes
 from prefmill.messaging.process import OwnProcess
+from prefmill.messaging.traces import finish as finish_traces
+from prefmill.messaging.traces import start as start_traces
 from prefmill.messaging.worker import Worker
 from prefmill.plugins.errors import RecipeError
 from prefmill.settings.deployed import served
@@ -88,18 +90,26 @@ def serve_worker(work: CellWork, settings: WorkerSettings) -> None:
     except RecipeError as error:
         sys.exit(f"error: {error}")
     process = OwnProcess()
-    serve(settings, lambda probes: worker_app(work, settings, process, probes), process.leave)
+    serve(
+        f"prefmill-{_SERVICE[work.kind]}",
+        settings,
+        lambda probes: worker_app(work, settings, process, probes),
+        process.leave,
+    )
 
 
 def serve(
+    name: str,
     settings: ServiceSettings,
     build: Callable[[Probes], FastStream],
     leave: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run what `build` makes, inside a fresh loop, until SIGTERM or SIGINT. Leaves by SystemExit
-    with one line when NATS is not there. `leave` is called when it has ended, in the loop."""
+    """Run what `build` makes, inside a fresh loop, until SIGTERM or SIGINT; traces call it `name`.
+    Leaves by SystemExit with one line when NATS is not there. `leave` is called when it has ended,
+    in the loop."""
     settle_memory()
     set_up_logging(settings.log_level, settings.log_format)
+    start_traces(name)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, build, leave))
@@ -124,4 +134,5 @@ async def _serve(
     await wait_for_entry(settings.nats_url, settings.nats_wait_s, settings.nats_ca, probes.wait)
     await build(probes).run(sleep_time=_POLL_S)
     await probes.stop()
+    finish_traces()
     leave()

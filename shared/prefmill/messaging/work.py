@@ -13,6 +13,7 @@ from nats.js.errors import APIError, NotFoundError
 from prefmill.contracts.channels import GENERATE, JUDGE
 from prefmill.messaging.connection import JETSTREAM_TIMEOUT_S, jetstream_of
 from prefmill.messaging.topology import RESULTS_STREAM, SINK
+from prefmill.messaging.traces import NOWHERE, Headers
 
 _NO_SUCH_MESSAGE: Final = (10037, 10057)
 """What the server's API calls it: no message found, message delete failed."""
@@ -21,7 +22,7 @@ WORK_STREAMS: Final = (str(GENERATE.stream), str(JUDGE.stream))
 
 
 async def publish_work(
-    js: JetStreamContext, subject: str, batch: bytes, msg_id: str
+    js: JetStreamContext, subject: str, batch: bytes, msg_id: str, headers: Headers = NOWHERE
 ) -> tuple[int, bool]:
     """Publish a batch, JSON of its model; returns its stream sequence, and whether the server
     knew `msg_id` already.
@@ -35,7 +36,7 @@ async def publish_work(
         batch,
         timeout=JETSTREAM_TIMEOUT_S,
         stream=stream,
-        headers={Header.MSG_ID.value: msg_id},
+        headers={Header.MSG_ID.value: msg_id, **headers},
     )
     return ack.seq, bool(ack.duplicate)
 

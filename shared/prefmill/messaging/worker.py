@@ -26,11 +26,13 @@ from prefmill.contracts.workers import (
     WorkerAnnounced,
     needs_devices,
 )
+from prefmill.messaging.cellwork import CellWork
 from prefmill.messaging.connection import JETSTREAM_TIMEOUT_S
 from prefmill.messaging.engine import Slots
 from prefmill.messaging.held import NATS_TROUBLE
-from prefmill.messaging.lane import CellWork, Lane, Surroundings
+from prefmill.messaging.lane import Lane, Surroundings
 from prefmill.messaging.process import OwnProcess
+from prefmill.messaging.traces import Headers
 from prefmill.settings.service import WorkerSettings
 
 log: Final = logging.getLogger("prefmill.worker")
@@ -176,11 +178,11 @@ class Worker:
         with suppress(*NATS_TROUBLE):
             await self._broker.publish(message, WORKERS.subject)
 
-    async def _send(self, channel: Channel, message: bytes) -> None:
+    async def _send(self, channel: Channel, message: bytes, headers: Headers) -> None:
         await self._broker.publish(
             message,
             channel.subject,
-            headers={"content-type": "application/json"},
+            headers={"content-type": "application/json", **headers},
             stream=channel.stream,
             timeout=JETSTREAM_TIMEOUT_S,
         )

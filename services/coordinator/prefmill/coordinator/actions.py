@@ -22,6 +22,7 @@ from prefmill.ledger import exports, planning, runs
 from prefmill.ledger.planning import StoredBatch
 from prefmill.ledger.replay import Dead, replay
 from prefmill.ledger.runs import Run
+from prefmill.messaging.traces import begin
 
 
 class Refused(Exception):
@@ -39,8 +40,12 @@ class Actions:
         """Run a recipe, or go on with it. RecipeError if it cannot be run."""
         await self._allowed(request)
         uploads = self.conductor.uploads
-        submitted = await submit(self._ledger, self._expanded(request), uploads.placed)
-        self.conductor.forget(submitted.run_id)
+        step = begin("submit", part="server", name=request.recipe.name)
+        try:
+            submitted = await submit(self._ledger, self._expanded(request), uploads.placed)
+        finally:
+            step.end()
+        self.conductor.forget(submitted.run_id, step.headers)
         run = await self.run(submitted.run_id)
         await self._clear(run)
         await self._withdraw(run, submitted.withdrawn)

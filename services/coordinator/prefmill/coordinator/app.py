@@ -42,7 +42,7 @@ def main(settings: CoordinatorSettings | None = None) -> None:
             f"error: to listen on {settings.host} a bearer token is needed: set PREFMILL_TOKEN"
         )
     try:
-        serve(settings, lambda probes: build(settings, probes))
+        serve("prefmill-coordinator", settings, lambda probes: build(settings, probes))
     except LedgerError as error:
         sys.exit(f"error: {error}")
 

@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import time
+from dataclasses import replace
 from typing import Final
 
 from nats.aio.client import Client
-from sqlalchemy.exc import DBAPIError, InterfaceError
 
 from prefmill.contracts.workers import LaneSpec, WorkerAnnounced
 from prefmill.coordinator.budget import affordable
@@ -20,13 +20,14 @@ from prefmill.coordinator.settings import CoordinatorSettings
 from prefmill.coordinator.status import look, spent
 from prefmill.coordinator.streams import Streams
 from prefmill.coordinator.submission import plan_of
+from prefmill.coordinator.trouble import TROUBLE, line_of
 from prefmill.coordinator.unavailable import go_on_without
 from prefmill.coordinator.uploads import Uploads
 from prefmill.coordinator.windows import Windows
 from prefmill.ledger import exports, planning, runs
 from prefmill.ledger.database import Ledger
 from prefmill.ledger.runs import Run
-from prefmill.messaging.held import NATS_TROUBLE
+from prefmill.messaging.traces import NOWHERE, Headers
 from prefmill.plugins.errors import RecipeError
 from prefmill.settings.deployed import Deployed
 
@@ -35,9 +36,6 @@ log: Final = logging.getLogger("prefmill.coordinator")
 ACTIVE: Final = ("loading", "probing", "running")
 ANNOUNCE_S: Final = 2.0
 UNREADY_S: Final = 15.0
-
-TROUBLE: Final = (*NATS_TROUBLE, DBAPIError, InterfaceError)
-"""What may pass: a server that restarts, a connection that is lost."""
 
 
 class Conductor:
@@ -62,6 +60,7 @@ class Conductor:
         self.beat = time.monotonic()
         self._woken = asyncio.Event()
         self._plans: dict[int, Plan] = {}
+        self._traces: dict[int, Headers] = {}
         self._loaders: dict[int, asyncio.Task[None]] = {}
         self._opened: dict[str, float] = {}
         self._announced = 0.0
@@ -113,12 +112,14 @@ class Conductor:
         plan = self._plans.get(run.id)
         if plan is None or plan.revision != run.revision:
             async with self.ledger.begin() as connection:
-                plan = self._plans[run.id] = await plan_of(connection, run, self.uploads.placed)
+                plan = await plan_of(connection, run, self.uploads.placed)
+            plan = self._plans[run.id] = replace(plan, submitted=self._traces.get(run.id, NOWHERE))
         return plan
 
-    def forget(self, run_id: int) -> None:
-        """The run was submitted anew: make its plan again, and load it again."""
+    def forget(self, run_id: int, trace: Headers = NOWHERE) -> None:
+        """The run was submitted anew, in that trace: make its plan again, and load it again."""
         self._plans.pop(run_id, None)
+        self._traces[run_id] = trace
         loader = self._loaders.pop(run_id, None)
         if loader:
             loader.cancel()
@@ -294,9 +295,3 @@ def _who(plan: Plan, slug: str) -> str:
         if slot.lane == slug
     ]
     return " and ".join(named)
-
-
-def line_of(error: BaseException) -> str:
-    """What happened, in one short line."""
-    lines = str(getattr(error, "orig", None) or error).splitlines()
-    return lines[0][:300] if lines else type(error).__name__

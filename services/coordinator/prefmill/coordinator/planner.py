@@ -3,6 +3,7 @@
 One mechanism for normal progress, crash recovery, retries, and recipes that grew.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
@@ -16,11 +17,15 @@ from prefmill.coordinator.windows import Windows
 from prefmill.ledger import planning, reuse, runs
 from prefmill.ledger.database import Ledger, retried
 from prefmill.ledger.planning import RowState, StoredBatch
+from prefmill.messaging.traces import begin, traced
 
 CLOSED_AT_ONCE: Final = 256
 LOADED_AT_ONCE: Final = 4
 REMEMBERED: Final = 256
 """Planned batches whose cells are kept until they are published; others are derived again."""
+
+TRACED: Final = 4096
+"""Planned batches whose traces go on; others begin theirs when they are published."""
 
 ANY_SLOT: Final = 0
 """The slot of rows to be looked at whatever is stored for them."""
@@ -32,6 +37,7 @@ Reasons = dict[int, set[int]]
 async def plan_step(ledger: Ledger, plan: Plan, windows: Windows) -> bool:
     """Look at the rows of closed batches, and at loaded ones while a lane is hungry; plan what
     they lack. True if there was anything to look at."""
+    began = time.time_ns()
     made = await _planned(ledger, plan, windows)
     if made is None:
         return False
@@ -40,7 +46,28 @@ async def plan_step(ledger: Ledger, plan: Plan, windows: Windows) -> bool:
         windows.note_planned(plan.run_id, lane, len(carried))
     while len(plan.carried) > REMEMBERED:
         del plan.carried[next(iter(plan.carried))]
+    if traced():
+        _trace(plan, made, began)
     return True
+
+
+def _trace(plan: Plan, made: Sequence[tuple[int, str, Carried]], began_ns: int) -> None:
+    """Each new batch begins a trace, with its plan; the submission is another, and its cause."""
+    for batch, lane, carried in made:
+        step = begin(
+            "plan",
+            cause=plan.submitted,
+            at_ns=began_ns,
+            run=plan.run_id,
+            revision=plan.revision,
+            batch=str(batch),
+            lane=lane,
+            rows=len(carried),
+        )
+        step.end()
+        plan.traces[batch] = step.headers
+    while len(plan.traces) > TRACED:
+        del plan.traces[next(iter(plan.traces))]
 
 
 @retried

@@ -20,6 +20,7 @@ from prefmill.ledger import planning, rows, runs
 from prefmill.ledger.database import Ledger, retried
 from prefmill.ledger.planning import RowState, StoredBatch
 from prefmill.messaging.connection import jetstream_of
+from prefmill.messaging.traces import NOWHERE, SILENT, Step, begin, traced
 from prefmill.messaging.work import epoch_of, publish_work
 
 log: Final = logging.getLogger("prefmill.coordinator")
@@ -64,7 +65,7 @@ async def publish_step(
         )
         for kind in ("generate", "judge"):
             same = [item for item in ready if item.slot.model.kind == kind]
-            await _publish(connection, nc, str(WORK[kind].stream), same)
+            await _publish(connection, nc, plan, str(WORK[kind].stream), same)
         return sum(item.rows for item in ready)
 
 
@@ -154,11 +155,12 @@ async def _split(
 
 
 async def _publish(
-    connection: AsyncConnection, nc: Client, stream: str, ready: Sequence[Ready]
+    connection: AsyncConnection, nc: Client, plan: Plan, stream: str, ready: Sequence[Ready]
 ) -> None:
     if not ready:
         return
     js = jetstream_of(nc)
+    steps = [_step(plan, item) for item in ready]
     try:
         epoch = await epoch_of(js, stream)
         acks = await asyncio.gather(
@@ -168,12 +170,35 @@ async def _publish(
                     subject_of(item.slot.model.kind, item.slot.lane),
                     item.work,
                     str(item.stored.id),
+                    step.headers,
                 )
-                for item in ready
+                for item, step in zip(ready, steps, strict=True)
             )
         )
     except (nats.errors.Error, APIError, NoStreamResponseError, TimeoutError, OSError) as error:
         log.warning("NATS took no work: %s; trying again", error or type(error).__name__)
+        for step in steps:
+            step.end("NATS took no work")
         return
+    for item, step in zip(ready, steps, strict=True):
+        step.end()
+        plan.traces.pop(item.stored.id, None)
     published = [(item.stored.id, seq) for item, (seq, _) in zip(ready, acks, strict=True)]
     await planning.record_published(connection, epoch, published)
+
+
+def _step(plan: Plan, item: Ready) -> Step:
+    if not traced():
+        return SILENT
+    batch = item.stored
+    planned = plan.traces.get(batch.id)
+    return begin(
+        "publish",
+        planned or NOWHERE,
+        part="producer",
+        cause=NOWHERE if planned else plan.submitted,
+        run=plan.run_id,
+        batch=str(batch.id),
+        lane=batch.lane,
+        rows=item.rows,
+    )

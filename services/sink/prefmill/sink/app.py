@@ -34,7 +34,7 @@ def main(settings: SinkSettings | None = None) -> None:
     """Run until SIGTERM or SIGINT. Leaves by SystemExit with one line where it cannot begin."""
     settings = settings or SinkSettings()
     try:
-        serve(settings, lambda probes: build(settings, probes))
+        serve("prefmill-sink", settings, lambda probes: build(settings, probes))
     except LedgerError as error:
         sys.exit(f"error: {error}")
 

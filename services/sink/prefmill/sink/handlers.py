@@ -22,6 +22,7 @@ from prefmill.ledger.database import Ledger, retried
 from prefmill.ledger.dead import store_dead
 from prefmill.ledger.results import store_replies
 from prefmill.messaging.held import Held
+from prefmill.messaging.traces import begin, traced
 from prefmill.sink.counts import Counts
 
 log: Final = logging.getLogger("prefmill.sink")
@@ -66,12 +67,14 @@ class Handlers:
     async def _store(self, replies: Sequence[tuple[Held, Reply]]) -> None:
         if not replies:
             return
-        began = time.monotonic()
+        began, began_ns = time.monotonic(), time.time_ns()
         try:
             await patiently(lambda: self._commit([reply for _, reply in replies]))
         except POISON as error:
             await self._bisect(replies, error)
         else:
+            for held, reply in replies if traced() else ():
+                _trace(held, reply, began_ns)
             if self.counts is not None:
                 aged = [(reply, held.age_s()) for held, reply in replies]
                 self.counts.stored(aged, time.monotonic() - began)
@@ -80,7 +83,9 @@ class Handlers:
     async def _bisect(self, replies: Sequence[tuple[Held, Reply]], error: Exception) -> None:
         """Find the message that breaks the transaction; the others are stored."""
         if len(replies) == 1:
-            await replies[0][0].bury(f"the ledger cannot store it: {error}")
+            held, reply = replies[0]
+            _trace(held, reply, time.time_ns(), "the ledger cannot store it")
+            await held.bury(f"the ledger cannot store it: {error}")
             return
         middle = len(replies) // 2
         await self._store(replies[:middle])
@@ -106,6 +111,20 @@ class Handlers:
         except ValidationError as error:
             await held.bury(f"not a reply: {error}")
             return None
+
+
+def _trace(held: Held, reply: Reply, began_ns: int, problem: str = "") -> None:
+    """The last step of a batch's trace: its part in a transaction."""
+    step = begin(
+        "store",
+        held.headers,
+        part="consumer",
+        at_ns=began_ns,
+        run=reply.run,
+        batch=reply.batch,
+        final=reply.final,
+    )
+    step.end(problem)
 
 
 async def patiently(store: Callable[[], Awaitable[Any]]) -> None:

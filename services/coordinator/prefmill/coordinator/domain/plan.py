@@ -1,5 +1,6 @@
 """What one revision of a run wants, with the ledger's keys for it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -46,6 +47,10 @@ class Plan:
     """Whether the ledger may hold equal answers of other runs or revisions."""
     carried: dict[int, "Carried"] = field(default_factory=dict[int, "Carried"])
     """What planned batches carry, until they are published: saves deriving it again."""
+    submitted: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Trace context of the submission, where it was traced by this process."""
+    traces: dict[int, Mapping[str, str]] = field(default_factory=dict[int, Mapping[str, str]])
+    """Those of planned batches, until they are published."""
 
     @cached_property
     def seed(self) -> int:
