@@ -146,3 +146,28 @@ def test_a_model_that_could_not_start_is_not_written(
     assert done.returncode == 2
     assert said in done.stderr
     assert (overlay / "kustomization.yaml").read_text() == before
+
+
+@needs_kubectl
+def test_the_component_of_traces_sets_the_variables_of_every_service(tmp_path: Path) -> None:
+    copy = tmp_path / "k8s"
+    shutil.copytree(ROOT / "deploy" / "k8s", copy)
+    own = copy / "overlays" / "own"
+    own.mkdir()
+    (own / "kustomization.yaml").write_text(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
+        "namespace: prefmill\nresources: [../local]\ncomponents: [../../components/traces]\n"
+    )
+    orders = ["kubectl", "kustomize", str(own)]
+    done = subprocess.run(orders, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    objects = [document for document in yaml.safe_load_all(done.stdout) if document]
+    (settings,) = [
+        d for d in objects
+        if d["kind"] == "ConfigMap" and d["metadata"]["name"].startswith("prefmill-settings")
+    ]  # fmt: skip
+    assert settings["data"]["OTEL_EXPORTER_OTLP_ENDPOINT"].endswith(":4318")
+    for worker in (d for d in objects if d["kind"] == "Deployment"):
+        sources = worker["spec"]["template"]["spec"]["containers"][0]["envFrom"]
+        named = [source.get("configMapRef", {}).get("name") for source in sources]
+        assert settings["metadata"]["name"] in named
