@@ -64,6 +64,7 @@ check: lint types imports schemas ## lint, types, import rules, schemas, all tes
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint deploy/docker/*.Dockerfile
 
 types: $(STAMP)
 	$(BIN)/basedpyright

@@ -121,3 +121,16 @@ def test_bases_are_pinned_and_nobody_special_runs(name: str) -> None:
     last = [rest for instruction, rest in steps(text) if instruction == "USER"][-1]
     assert last == "10001:10001"
     assert "--require-hashes" in text
+
+
+def hadolint(*files: Path) -> subprocess.CompletedProcess[str]:
+    linter = Path(sys.executable).with_name("hadolint")
+    return subprocess.run([linter, *files], capture_output=True, text=True, check=False)
+
+
+def test_the_linter_finds_nothing_in_the_dockerfiles_and_would(tmp_path: Path) -> None:
+    done = hadolint(*sorted((ROOT / "deploy" / "docker").glob("*.Dockerfile")))
+    assert (done.returncode, done.stdout) == (0, "")
+    bad = tmp_path / "bad.Dockerfile"
+    bad.write_text("FROM debian\nRUN cd /tmp && sudo apt-get install curl\n")
+    assert "DL3006" in hadolint(bad).stdout, "an image without a version"
