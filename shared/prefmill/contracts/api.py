@@ -85,6 +85,7 @@ class FormatOutcome(Frozen):
     ties: int = Field(description="Prompts whose scores tie.")
     dropped: dict[str, int] = Field(description="Prompts by reason.")
     records: int = Field(description="Rows that came out; more than `out` for all pairs, KTO.")
+    test: int = Field(default=0, description="Those of them that are kept for a test.")
 
 
 class ExportRequest(Strict):

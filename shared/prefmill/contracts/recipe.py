@@ -140,6 +140,13 @@ class Output(Strict):
         "`{trl: [prompt, chosen, rejected]}`. `metadata.NAME` is a column of the source, as text.",
     )
     pairing: Pairing = Field(default=Pairing(), description="For formats made of pairs.")
+    test: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of the prompts that make a split `test`, drawn by what they say: the "
+        "same ones in every format.",
+    )
     shard_rows: int = Field(default=5000, ge=1, description="Prompts per parquet shard.")
 
     def destinations(self) -> dict[str, JsonValue]:

@@ -31,6 +31,8 @@ class FormatContext:
     aspects: tuple[str, ...]
     pairing: Pairing
     seed: int
+    test: float = 0.0
+    """The share of prompts that are kept for a test."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,8 @@ class Exporter:
             "export": job.export.id,
             "run": job.run.created_at.isoformat(),
         }
-        with destination.open(formats_for(job), job.output.shard_rows, spec) as writer:
+        shard_rows = job.output.shard_rows
+        with destination.open(formats_for(job), shard_rows, spec, job.split) as writer:
             self._fit(job, judges, aspects, wait_for)
             for row in self._rows(job, writer.next_position, wait_for):
                 writer.add(_scored(job, row, judges, aspects))

@@ -17,6 +17,7 @@ from prefmill.ledger.status import FailedCell
 from prefmill.plugins.format import Format, FormatContext
 from prefmill.plugins.outputs import formats_of, with_formats
 from prefmill.sink.destinations.card import CardFacts
+from prefmill.sink.domain.splitting import Split
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Job:
         """The aspects that make the score: those the recipe names, or the first rubric's."""
         first = self.desired.rubrics[:1]
         return self.pool.of or tuple(r.name_of(aspect) for r in first for aspect in r.aspects)
+
+    @property
+    def split(self) -> Split:
+        """Which prompts are kept for a test."""
+        return Split(self.output.test, self.recipe.seed)
 
     @property
     def quorum(self) -> int:
@@ -83,6 +89,7 @@ def formats_for(job: Job) -> list[Format]:
         aspects=job.desired.aspects,
         pairing=job.output.pairing,
         seed=job.recipe.seed if job.output.pairing.seed is None else job.output.pairing.seed,
+        test=job.output.test,
     )
     return formats_of(job.output, context)
 
@@ -104,6 +111,7 @@ def facts_of(job: Job) -> CardFacts:
         seed=job.recipe.seed,
         cost_usd=job.export.spec.get("cost_usd"),
         recipe=json.dumps(_recipe(job), indent=2, ensure_ascii=False),
+        split=job.split,
     )
 
 

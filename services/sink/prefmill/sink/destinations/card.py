@@ -10,6 +10,7 @@ from prefmill.contracts.recipe import Pairing
 from prefmill.sink.destinations.measured import measured
 from prefmill.sink.destinations.table import ratio, table, whole
 from prefmill.sink.domain.figures import Figures
+from prefmill.sink.domain.splitting import UNSPLIT, Split
 from prefmill.sink.domain.summary import Sums
 
 
@@ -30,6 +31,7 @@ class CardFacts:
     seed: int
     cost_usd: float | None
     recipe: str
+    split: Split = UNSPLIT
 
 
 def card_of(
@@ -38,9 +40,9 @@ def card_of(
     """The README.md. `opens` is the config that opens where none is named. A config without a
     record is counted, but not listed for loading: `datasets` opens no empty split."""
     parts = (
-        _front(facts, opens, [name for name, sums in outcome.items() if sums.records]),
+        _front(facts, opens, {name: sums for name, sums in outcome.items() if sums.records}),
         f"# {facts.name}\n\nPreference data made with prefmill {facts.version}.",
-        _outcomes(outcome),
+        _outcomes(facts, outcome),
         _models(facts, figures["models"]),
         _judges(facts, figures["judges"]),
         measured(figures),
@@ -51,28 +53,37 @@ def card_of(
     return "\n\n".join(part for part in parts if part)
 
 
-def _front(facts: CardFacts, opens: str, configs: list[str]) -> str:
+def _front(facts: CardFacts, opens: str, configs: Mapping[str, FormatOutcome]) -> str:
     lines = ["---", f"pretty_name: {json.dumps(facts.name)}", "tags:", "- preference", "- prefmill"]
     lines += ["configs:"] if configs else []
-    for config in configs:
-        lines += [
-            f"- config_name: {json.dumps(config)}",
-            "  data_files:",
-            "  - split: train",
-            f"    path: {json.dumps(f'{config}/train-*.parquet')}",
-        ]
+    for config, sums in configs.items():
+        lines += [f"- config_name: {json.dumps(config)}", "  data_files:"]
+        for side, records in {"train": sums.records - sums.test, "test": sums.test}.items():
+            path = json.dumps(f"{config}/{side}-*.parquet")
+            lines += [f"  - split: {side}", f"    path: {path}"] if records else []
         lines += ["  default: true"] if config == opens else []
     return "\n".join([*lines, "---"])
 
 
-def _outcomes(outcome: Mapping[str, FormatOutcome]) -> str:
+def _outcomes(facts: CardFacts, outcome: Mapping[str, FormatOutcome]) -> str:
     rows = [
         (name, sums.prompts, sums.out, sums.ties, _reasons(sums.dropped), sums.records)
+        + ((sums.test,) if facts.split.test else ())
         for name, sums in outcome.items()
     ]
     head = ("config", "prompts in", "out", "ties", "dropped", "records")
-    return "## What came out\n\nFor each config, prompts in = out + ties + dropped.\n\n" + table(
-        head, rows
+    head += ("of them in `test`",) if facts.split.test else ()
+    what = "## What came out\n\nFor each config, prompts in = out + ties + dropped."
+    return f"{what}{_split(facts.split)}\n\n{table(head, rows)}"
+
+
+def _split(split: Split) -> str:
+    """How the prompts of the split `test` were chosen, if there is one."""
+    if not split.test:
+        return ""
+    return (
+        f" The split `test` has about {split.test:.3g} of all prompts, drawn by what they say "
+        f"(seed {split.seed}): the same ones in every config, and none that also stands in `train`."
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue
 from prefmill.contracts.base import Strict
 from prefmill.plugins.format import Format
 from prefmill.sink.destinations.shards import ShardWriter
+from prefmill.sink.domain.splitting import UNSPLIT, Split
 
 
 class FilesOptions(Strict):
@@ -25,6 +26,12 @@ class FilesDestination:
     def __init__(self, options: FilesOptions) -> None:
         self.directory = options.directory.expanduser().absolute()
 
-    def open(self, formats: Sequence[Format], shard_rows: int, spec: JsonValue) -> ShardWriter:
+    def open(
+        self,
+        formats: Sequence[Format],
+        shard_rows: int,
+        spec: JsonValue,
+        split: Split = UNSPLIT,
+    ) -> ShardWriter:
         """An export, new or going on. DestinationError if the folder cannot take it."""
-        return ShardWriter(self.directory, formats, shard_rows, spec)
+        return ShardWriter(self.directory, formats, shard_rows, spec, split)

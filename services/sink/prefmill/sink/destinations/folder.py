@@ -1,6 +1,7 @@
 """The folder of a dataset: whose it is, what is ready aside, and how that becomes visible.
 
-    DIR/README.md, run.json, failures.jsonl, CONFIG/train-00000.parquet …   what is published
+    DIR/README.md, run.json, failures.jsonl, CONFIG/train-00000.parquet …   what is published;
+                                        the prompts kept for a test in CONFIG/test-00000.parquet …
     DIR/.prefmill-export/marker.json    which configs in DIR are ours
     DIR/.prefmill-export/spec.json      which export `staged` and `shards` belong to
     DIR/.prefmill-export/shards/        one file per whole shard: its counts
@@ -24,6 +25,7 @@ from prefmill.sink.destinations.disk import (
     sync,
     write_json,
 )
+from prefmill.sink.domain.splitting import SIDES, Side
 
 OWN: Final = ".prefmill-export"
 PAGES: Final = ("README.md", "run.json", "failures.jsonl")
@@ -103,14 +105,23 @@ class DatasetFolder:
                 path.parent.rmdir()
 
 
-def shard_name(config: str, shard: int) -> str:
+def shard_name(config: str, side: Side, shard: int) -> str:
     """A shard's file, below the folder."""
-    return f"{config}/train-{shard:05d}.parquet"
+    return f"{config}/{side}-{shard:05d}.parquet"
 
 
 def files_of(shard: int, outcome: dict[str, Any]) -> list[str]:
-    """The files a shard has: none for a config in which no prompt of it made data."""
-    return [shard_name(config, shard) for config, sums in outcome.items() if sums["records"]]
+    """The files a shard has: none for a split of a config in which no prompt of it made data."""
+    return [
+        shard_name(config, side, shard)
+        for config, sums in outcome.items()
+        for side, records in _by_side(sums).items()
+        if records
+    ]
+
+
+def _by_side(sums: dict[str, Any]) -> dict[Side, int]:
+    return {"train": sums["records"] - sums["test"], "test": sums["test"]}
 
 
 def _check_ours(directory: Path, own: Path, configs: Iterable[str]) -> None:
@@ -159,6 +170,7 @@ def _move(staged: Path, path: Path) -> None:
 
 
 def _published(directory: Path, configs: Iterable[str]) -> set[str]:
-    shards = (path for config in configs for path in (directory / config).glob("train-*.parquet"))
+    kinds = [f"{side}-*.parquet" for side in SIDES]
+    shards = (p for config in configs for kind in kinds for p in (directory / config).glob(kind))
     pages = (directory / page for page in (*PAGES, *EXTRA_PAGES) if (directory / page).exists())
     return {str(path.relative_to(directory)) for path in (*shards, *pages)}

@@ -113,10 +113,10 @@ class HubDestination:
                     f"{self._name} holds a dataset that prefmill did not write: "
                     "name another repository under output.hub"
                 )
-            for path in _firsts(folder):
-                name = str(path.relative_to(folder))
-                if name in there:
-                    self._same_columns(path, self._fetched(api, name, aside), path.parent.name)
+            for config, path in _firsts(folder).items():
+                theirs = sorted(name for name in there if _is_shard(name, config))
+                if theirs:
+                    self._same_columns(path, self._fetched(api, theirs[0], aside), config)
 
     def _same_columns(self, ours: Path, theirs: Path, config: str) -> None:
         new, old = (parquet.read_schema(path).names for path in (ours, theirs))
@@ -226,8 +226,10 @@ def _files(folder: Path) -> list[Path]:
     return [*shards, *(p for p in pages if p.name not in STAYS and not p.name.startswith("."))]
 
 
-def _firsts(folder: Path) -> list[Path]:
-    """One shard of each config."""
-    return list(
-        {path.parent: path for path in reversed(_files(folder)) if path.parent != folder}.values()
-    )
+def _firsts(folder: Path) -> dict[str, Path]:
+    """Config → one shard of it."""
+    return {path.parent.name: path for path in _files(folder) if path.parent != folder}
+
+
+def _is_shard(name: str, config: str) -> bool:
+    return name.startswith(f"{config}/") and name.endswith(".parquet")

@@ -23,6 +23,7 @@ from prefmill.sink.destinations.parquet import ParquetShard
 from prefmill.sink.domain import summary
 from prefmill.sink.domain.figures import Figures, figures_of
 from prefmill.sink.domain.outcome import NOTHING, Tally, added
+from prefmill.sink.domain.splitting import SIDES, Split
 
 
 class ShardWriter:
@@ -33,12 +34,19 @@ class ShardWriter:
     """
 
     def __init__(
-        self, directory: Path, formats: Sequence[Format], shard_rows: int, spec: JsonValue
+        self,
+        directory: Path,
+        formats: Sequence[Format],
+        shard_rows: int,
+        spec: JsonValue,
+        split: Split,
     ) -> None:
         self.formats = tuple(formats)
         self.schemas = schemas_of(formats)
         self.shard_rows = shard_rows
-        digest = digest_of(spec, shard_rows, sorted(self.schemas)).hex()
+        self.split = split
+        sides = [split.test, split.seed]
+        digest = digest_of(spec, shard_rows, sorted(self.schemas), sides).hex()
         self._folder = DatasetFolder(directory, self.schemas, digest)
         self._outcome = dict.fromkeys(self.schemas, NOTHING)
         self._summary = summary.empty()
@@ -70,10 +78,11 @@ class ShardWriter:
         self._prompts += 1
         self.rows += 1
         summary.count(self._counts, row)
+        side = self.split.side(row.row.prompt)
         for form in self.formats:
             for config, written in form.write(row).items():
-                self._tallies[config].count(written)
-                self._open[config].add(written.records)
+                self._tallies[config].count(written, side)
+                self._open[config, side].add(written.records)
 
     def close_shard(self) -> None:
         """Make the open shard whole, its counts last."""
@@ -150,8 +159,11 @@ class ShardWriter:
         self._tallies = {config: Tally() for config in self.schemas}
         self._counts = summary.empty()
         self._open = {
-            config: ParquetShard(self._folder.staged / shard_name(config, self._shard), schema)
+            (config, side): ParquetShard(
+                self._folder.staged / shard_name(config, side, self._shard), schema
+            )
             for config, schema in self.schemas.items()
+            for side in SIDES
         }
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from prefmill.contracts.api import FormatOutcome
 from prefmill.plugins.format import Written
+from prefmill.sink.domain.splitting import Side
 
 NOTHING: Final = FormatOutcome(prompts=0, out=0, ties=0, dropped={}, records=0)
 
@@ -17,13 +18,16 @@ class Tally:
     out: int = 0
     ties: int = 0
     records: int = 0
+    test: int = 0
     dropped: Counter[str] = field(default_factory=Counter[str])
 
-    def count(self, written: Written) -> None:
-        """One prompt. ValueError if its records and its outcome contradict each other."""
+    def count(self, written: Written, side: Side = "train") -> None:
+        """One prompt, on its side of the split. ValueError if its records and its outcome
+        contradict each other."""
         if bool(written.records) != (written.outcome == "out"):
             raise ValueError(f"{len(written.records)} records with outcome {written.outcome!r}")
         self.records += len(written.records)
+        self.test += len(written.records) if side == "test" else 0
         if written.outcome == "out":
             self.out += 1
         elif written.outcome == "tie":
@@ -39,6 +43,7 @@ class Tally:
             ties=self.ties,
             dropped=dict(sorted(self.dropped.items())),
             records=self.records,
+            test=self.test,
         )
 
 
@@ -51,4 +56,5 @@ def added(one: FormatOutcome, other: FormatOutcome) -> FormatOutcome:
         ties=one.ties + other.ties,
         dropped=dict(sorted(dropped.items())),
         records=one.records + other.records,
+        test=one.test + other.test,
     )

@@ -52,15 +52,20 @@ class LlamaFactoryFormat(PairFormat):
     }
 
     def pages(self) -> dict[str, JsonValue]:
-        """`dataset_info.json`: point `dataset_dir` at the folder, name `prefmill` as dataset."""
+        """`dataset_info.json`: point `dataset_dir` at the folder, name `prefmill` as dataset, and
+        `prefmill-test` as the one to evaluate on, where prompts are kept for a test."""
         columns = {name: name for name in ("chosen", "rejected", "system")}
         entry: dict[str, JsonValue] = {
-            "file_name": self.name,
             "formatting": "sharegpt",
             "ranking": True,
             "columns": {"messages": "conversations", **columns},
         }
-        return {"dataset_info.json": {"prefmill": entry}}
+        if not self.context.test:
+            return {"dataset_info.json": {"prefmill": {"file_name": self.name, **entry}}}
+        # A folder is read as a whole, both splits: with them, our card says which file is whose.
+        entry = {"script_url": ".", "subset": self.name, **entry}
+        sides = {"prefmill": "train", "prefmill-test": "test"}
+        return {"dataset_info.json": {n: {**entry, "split": side} for n, side in sides.items()}}
 
     def prompt(self, prompt: Prompt) -> Record:
         """The turns, and the system prompt; empty where there is none."""
