@@ -2,6 +2,7 @@
 
 import json
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any
@@ -21,8 +22,12 @@ class Api:
                 "Content-Type": "application/json",
             },
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.read()
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.read()
+        except urllib.error.HTTPError as error:
+            error.add_note(error.read().decode())
+            raise
 
     def __call__(self, path: str, body: Any = None) -> Any:
         return json.loads(self.raw(path, body))

@@ -80,12 +80,12 @@ class Cluster:
     def object(self, kind: str, name: str) -> Document:
         return self.objects[kind, name]
 
-    def start(self, kind: str, name: str) -> Pod:
-        """One pod of a workload."""
+    def start(self, kind: str, name: str, ordinal: int = 0) -> Pod:
+        """One pod of a workload; of a stateful one, the pod of that number."""
         workload = self.object(kind, name)
         template = workload["spec"]["template"]
         spec = template["spec"]
-        return self._run(workload, template, spec["containers"][0], name)
+        return self._run(workload, template, spec["containers"][0], name, ordinal)
 
     def run_job(self, name: str, seconds: float = 60) -> list[str]:
         """A job's init containers, then its container, each to its end; what they said."""
@@ -132,16 +132,41 @@ class Cluster:
         selector = self.object("Service", service)["spec"]["selector"]
         return self._stable.setdefault(selector[LABEL], next(self._addresses))
 
-    def _run(self, workload: Document, template: Document, container: Document, name: str) -> Pod:
+    def pod_addresses(self) -> dict[str, str]:
+        """`POD.SERVICE` → address, of all pods of stateful workloads that have several."""
+        return {
+            f"{name}-{number}.{stateful['spec']['serviceName']}": self._member(stateful, number)
+            for stateful in self.of("StatefulSet")
+            for name in (stateful["metadata"]["name"],)
+            if (replicas := stateful["spec"].get("replicas", 1)) > 1
+            for number in range(replicas)
+        }
+
+    def _member(self, stateful: Document, number: int) -> str:
+        """The address of one pod of a stateful workload; the first is also its service's."""
+        app = stateful["spec"]["template"]["metadata"]["labels"][LABEL]
+        key = f"{app}-{number}" if number else app
+        return self._stable.setdefault(key, next(self._addresses))
+
+    def _run(
+        self,
+        workload: Document,
+        template: Document,
+        container: Document,
+        name: str,
+        ordinal: int = 0,
+    ) -> Pod:
         labels = template["metadata"]["labels"]
         app = labels[LABEL]
         served = {s["spec"]["selector"][LABEL] for s in self.of("Service")}
         alone = app in served
         ip = self._stable.setdefault(app, next(self._addresses)) if alone else next(self._addresses)
-        pod_name = f"{name}-0" if workload["kind"] == "StatefulSet" else f"{name}-{ip[-3:]}"
+        pod_name = f"{name}-{ip[-3:]}"
+        if workload["kind"] == "StatefulSet":
+            ip, pod_name = self._member(workload, ordinal), f"{name}-{ordinal}"
         folder = self.folder / f"{pod_name}-{len(self.pods)}"
         folder.mkdir(parents=True)
-        mounts = self._mounts(workload, template["spec"], container, folder)
+        mounts = self._mounts(workload, template["spec"], container, folder, ordinal)
         world = _World(self, mounts, ip)
         env = self._environment(container, pod_name, labels, world)
         for path in mounts.values():
@@ -157,7 +182,12 @@ class Cluster:
         return pod
 
     def _mounts(
-        self, workload: Document, spec: Document, container: Document, folder: Path
+        self,
+        workload: Document,
+        spec: Document,
+        container: Document,
+        folder: Path,
+        ordinal: int,
     ) -> dict[str, Path]:
         """Mount path → folder that stands for it."""
         volumes = {v["name"]: v for v in spec.get("volumes", ())}
@@ -166,7 +196,7 @@ class Cluster:
         for mount in container.get("volumeMounts", ()):
             name = mount["name"]
             if name in claims:
-                path = self._claims / f"{workload['metadata']['name']}-{name}"
+                path = self._claims / f"{workload['metadata']['name']}-{ordinal}-{name}"
             else:
                 path = self._volume(volumes[name], folder / "volumes" / name)
             path.mkdir(parents=True, exist_ok=True)
@@ -257,6 +287,7 @@ class _World:
     def __init__(self, cluster: Cluster, mounts: dict[str, Path], ip: str) -> None:
         names = {s["metadata"]["name"]: s for s in cluster.of("Service")}
         self._addresses = {name: cluster.address(name) for name in names}
+        self._pods = cluster.pod_addresses()
         self._mounts = mounts
         longest_first = "|".join(sorted(map(re.escape, mounts), key=len, reverse=True))
         self._paths = re.compile(rf"(?<![\w/.-])(?:{longest_first or '(?!)'})(?=/|$|[\s\"'])")
@@ -264,6 +295,8 @@ class _World:
 
     def here(self, text: str) -> str:
         text = text.replace("0.0.0.0", self._ip)  # noqa: S104 - the address is taken out
+        for name, address in self._pods.items():
+            text = re.sub(rf"(?<![\w-]){re.escape(name)}(?=:\d)", address, text)
         for name, address in self._addresses.items():
             text = re.sub(rf"(?<![\w-]){name}(\.[\w.-]+)?(?=:\d)", address, text)
         return self._paths.sub(lambda found: str(self._mounts[found[0]]), text)

@@ -19,6 +19,11 @@ RENDERED = Path(__file__).parents[2] / "deploy" / "k8s" / "rendered"
 _subnets = count(os.getpid() % 200)
 
 
+def subnet() -> int:
+    """Of loopback addresses that no other cluster here has."""
+    return next(_subnets) % 250
+
+
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
     """A short path that other users may pass through, as Postgres does when tests run as root."""
@@ -30,7 +35,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def cluster(folder: Path) -> Iterator[Cluster]:
-    cluster = Cluster(load(RENDERED / "local.yaml"), folder, next(_subnets) % 250)
+    cluster = Cluster(load(RENDERED / "local.yaml"), folder, subnet())
     try:
         servers = [
             cluster.start("StatefulSet", f"prefmill-{name}") for name in ("postgres", "nats")

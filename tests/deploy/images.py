@@ -31,6 +31,8 @@ def start_container(
     if app == "nats":
         # A server listens on its pod's address; the file leaves that to the network of the pod.
         command = [str(nats_program()), *command[1:], "--addr", ip]
+        if any("routes:" in file.read_text() for file in mounts["/etc/nats"].glob("*.conf")):
+            command += ["--cluster", f"nats://{ip}:6222"]
     elif app == "postgres":
         command, user = _postgres(command, env, ip, mounts, folder)
     else:

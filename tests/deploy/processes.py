@@ -21,14 +21,15 @@ from .api import Api
 
 
 class Zygote:
-    """The process that services are forked from."""
+    """The process that services are forked from; packages in `path` go before the installed."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         self._process = subprocess.Popen(
             [sys.executable, Path(__file__).with_name("zygote.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=os.environ | ({"PYTHONPATH": str(path)} if path else {}),
         )
 
     def ask(self, **order: Any) -> Any:
@@ -52,17 +53,17 @@ def zygote() -> Zygote:
 class Process:
     """A service that runs."""
 
-    def __init__(self, service: str, log: Path, env: dict[str, str], first: Path | None) -> None:
+    def __init__(self, origin: Zygote, service: str, log: Path, env: dict[str, str]) -> None:
+        self._origin = origin
         self.service = service
         self.log = log
-        order = {"service": service, "log": str(log), "env": env, "first": first and str(first)}
-        self.pid: int = zygote().ask(**order)
+        self.pid: int = origin.ask(service=service, log=str(log), env=env)
         self.code: int | None = None
 
     def poll(self) -> int | None:
         """Its exit code; None while it runs."""
         if self.code is None:
-            self.code = zygote().ask(poll=self.pid)
+            self.code = self._origin.ask(poll=self.pid)
         return self.code
 
     def wait(self, seconds: float) -> int:
@@ -101,8 +102,8 @@ class Line:
     def api(self) -> Api:
         return Api(f"http://127.0.0.1:{self.port}", "")
 
-    def start(self, service: str, *, first: Path | None = None, **env: str) -> Process:
-        """One more process of that service; `first` is a program that it runs before."""
+    def start(self, service: str, origin: Zygote | None = None, **env: str) -> Process:
+        """One more process of that service, as it is here or in `origin`."""
         settings = {
             "PREFMILL_NATS_URL": self.nats_url,
             "PREFMILL_DATABASE_URL": self.database_url,
@@ -112,7 +113,7 @@ class Line:
             "PREFMILL_HOST_ANY": "true",
         }
         log = self.folder / f"{service}-{len(list(self.folder.glob('*.log')))}.log"
-        process = Process(service, log, settings | self.env | env, first)
+        process = Process(origin or zygote(), service, log, settings | self.env | env)
         self.running.append(process)
         return process
 

@@ -1,24 +1,17 @@
 """Traces of a run in processes of their own, as a collector gets them over OTLP/HTTP."""
 
-import gzip
 import os
 import subprocess
 import sys
-import threading
 import time
-from collections import defaultdict
-from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from prefmill.messaging import traces
 
+from .collector import Collector, Span, collector
 from .processes import line
 
 ROWS = 40
@@ -31,85 +24,6 @@ RECIPE: dict[str, Any] = {
     "judge": {"rubric": {"ultrafeedback": ["honesty"]}},
     "output": {"formats": ["raw"]},
 }
-
-
-@dataclass(frozen=True)
-class Span:
-    service: str
-    name: str
-    trace: bytes
-    id: bytes
-    parent: bytes
-    links: tuple[bytes, ...]
-    began: int
-    ended: int
-    attributes: dict[str, Any]
-
-
-@dataclass
-class Collector:
-    """What a collector has been sent."""
-
-    spans: list[Span] = field(default_factory=list[Span])
-    paths: set[str] = field(default_factory=set[str])
-
-    def take(self, path: str, body: bytes) -> None:
-        self.paths.add(path)
-        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-            service = _plain(resource.resource.attributes)["service.name"]
-            for scope in resource.scope_spans:
-                self.spans += [_span(service, span) for span in scope.spans]
-
-    def by_trace(self) -> dict[bytes, list[Span]]:
-        found: defaultdict[bytes, list[Span]] = defaultdict(list)
-        for span in sorted(self.spans, key=lambda span: span.began):
-            found[span.trace].append(span)
-        return found
-
-
-def _plain(attributes: Any) -> dict[str, Any]:
-    return {a.key: getattr(a.value, a.value.WhichOneof("value")) for a in attributes}
-
-
-def _span(service: str, span: Any) -> Span:
-    return Span(
-        service,
-        span.name,
-        span.trace_id,
-        span.span_id,
-        span.parent_span_id,
-        tuple(link.trace_id for link in span.links),
-        span.start_time_unix_nano,
-        span.end_time_unix_nano,
-        _plain(span.attributes),
-    )
-
-
-@contextmanager
-def collector() -> Generator[tuple[str, Collector]]:
-    """An OTLP/HTTP receiver; its address, and what it got."""
-    got = Collector()
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            zipped = self.headers.get("Content-Encoding") == "gzip"
-            got.take(self.path, gzip.decompress(body) if zipped else body)
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """It is quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", got
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def traced_run(folder: Path, **env: str) -> Collector:
@@ -167,6 +81,7 @@ def test_what_is_not_sampled_is_sent_by_nobody_and_the_run_goes_on(tmp_path: Pat
     assert got.spans == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["coordinator", "generator", "judge", "sink"])
 def test_a_service_imports_nothing_to_trace_with_where_nobody_asks(name: str) -> None:
     """FastAPI brings a part of the API with it; what makes and sends spans is not there."""
@@ -212,6 +127,7 @@ def test_the_standard_variables_say_whether_and_where(
     assert bool(said) == bool(caplog.text)
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_not_there_holds_up_no_end() -> None:
     program = (
         "import time\nfrom prefmill.messaging import traces\n"

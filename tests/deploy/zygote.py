@@ -7,7 +7,6 @@ import ctypes
 import importlib
 import json
 import os
-import runpy
 import signal
 import sys
 from typing import Any
@@ -48,8 +47,6 @@ def become(order: dict[str, Any]) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.environ.update(order["env"])
-    if order["first"]:
-        runpy.run_path(order["first"])
     importlib.import_module(f"prefmill.{order['service']}.app").main()
 
 
