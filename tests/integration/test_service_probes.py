@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from prefmill.cli.embedded.binaries import nats_program
+from prefmill.ledger.database import Ledger
 
 APPS = ("coordinator", "generator", "judge", "sink")
 
@@ -127,3 +129,82 @@ def test_a_name_that_is_not_deployed_ends_a_worker_with_one_line(tmp_path: Path)
     assert said.startswith("error: ")
     assert "no model is deployed as 'gemma'" in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_token_that_is_missing_ends_the_coordinator_with_one_line() -> None:
+    with service("coordinator", PREFMILL_HOST="0.0.0.0") as (process, _):  # noqa: S104 - refused
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.startswith("error: ")
+    assert "set PREFMILL_TOKEN" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.slow
+async def test_a_ledger_nobody_migrated_is_told_by_log_and_readiness_and_waited_for(
+    ledger: Ledger, database_url: str, nats_url: str
+) -> None:
+    async with ledger.begin() as connection:
+        await connection.execute(sa.text("DROP SCHEMA public CASCADE"))
+        await connection.execute(sa.text("CREATE SCHEMA public"))
+    env = {
+        "PREFMILL_NATS_URL": nats_url,
+        "PREFMILL_DATABASE_URL": database_url.replace("+asyncpg", ""),
+        "PREFMILL_MIGRATE": "false",
+        "PREFMILL_DATABASE_WAIT_S": "60",
+    }
+    with service("sink", **env) as (process, url):
+        assert process.stderr is not None
+        first = json.loads(process.stderr.readline())
+        status, text = answer(f"{url}/readyz")
+        assert answer(f"{url}/healthz")[0] == 200
+    assert status == 503
+    for said in (first["message"], text):
+        assert said.startswith("the ledger is at migration none")
+        assert "python -m prefmill.ledger upgrade" in said
+
+
+def deployed(folder: Path, name: str, text: str) -> dict[str, str]:
+    """The environment of a worker that serves this one model."""
+    (folder / "models").mkdir()
+    (folder / "models" / f"{name}.yaml").write_text(text)
+    return {"PREFMILL_SERVE": name, "PREFMILL_DEPLOYED": str(folder)}
+
+
+@pytest.mark.slow
+def test_a_name_that_no_queue_can_have_ends_a_worker_with_one_line(tmp_path: Path) -> None:
+    env = deployed(tmp_path, "Zephyr_7B", "engine: simulated\nmodel: org/zephyr\n")
+    with service("generator", **env) as (process, _):
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.startswith("error: ")
+    assert "Zephyr_7B" in said
+    assert "no name for a queue" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        ("no-device", "no GPU is visible to this worker"),
+        ("openai", "NO_SUCH_KEY is not set"),
+    ],
+)
+def test_a_worker_whose_device_or_key_is_missing_says_so_by_its_readiness(
+    engine: str, said: str, tmp_path: Path, nats_url: str
+) -> None:
+    more = "api_key_env: NO_SUCH_KEY\n" if engine == "openai" else ""
+    env = deployed(tmp_path, "zephyr", f"engine: {engine}\nmodel: org/zephyr\n{more}")
+    plugins = str(Path(__file__).parents[1] / "flow" / "plugins")
+    with service("generator", PREFMILL_NATS_URL=nats_url, PYTHONPATH=plugins, **env) as started:
+        process, url = started
+        deadline = time.monotonic() + 60
+        while "unusable" not in (text := answer(f"{url}/readyz")[1]):
+            assert time.monotonic() < deadline, text
+            time.sleep(0.05)
+        assert answer(f"{url}/healthz")[0] == 200, "it is not restarted for nothing"
+        assert process.poll() is None
+    assert text.startswith("lane zephyr is unusable: ")
+    assert said in text

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from prefmill.contracts.chat import Message, Params
 from prefmill.engines.vllm.arguments import engine_arguments, fields_in
-from prefmill.engines.vllm.causes import MEMORY_ADVICE, cause_of, first_raised
+from prefmill.engines.vllm.causes import DEVICE_ADVICE, MEMORY_ADVICE, cause_of, first_raised
 from prefmill.engines.vllm.folder import adapter_problem, folder_of, model_problem, rank_of
 from prefmill.engines.vllm.options import VllmOptions
 from prefmill.engines.vllm.pace import Pace
@@ -164,3 +164,16 @@ def test_the_queue_is_never_empty_by_design_and_never_long(
         pace.step(running, waiting, finished)
         assert running < pace.wanted() <= 128
         assert pace.queue >= min(64, finished)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "No CUDA GPUs are available",
+        "Failed to infer device type",
+        "Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU",
+        "CUDA error: invalid device ordinal",
+    ],
+)
+def test_a_device_that_is_not_there_is_told_with_what_to_do(said: str) -> None:
+    assert cause_of(RuntimeError(said)) == f"{said}; {DEVICE_ADVICE}"

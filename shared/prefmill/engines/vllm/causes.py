@@ -29,12 +29,22 @@ _MEMORY: Final = re.compile(
     r"less than (?:requested|desired)|DefaultCPUAllocator|cannot allocate|exceeds available",
     re.IGNORECASE,
 )
+_DEVICE: Final = re.compile(
+    r"no CUDA GPUs are available|failed to infer device type|found no NVIDIA driver|"
+    r"no CUDA-capable device|driver version is insufficient|invalid device ordinal",
+    re.IGNORECASE,
+)
 _VALUE_ERROR: Final = re.compile(r"Value error, (.*?)(?: \[type=|$)", re.DOTALL)
 _PYDANTIC_TAIL: Final = re.compile(r" \[type=.*", re.DOTALL)
 
 MEMORY_ADVICE: Final = (
     "lower max_model_len, max_num_seqs or what else takes memory, raise gpu_memory_utilization "
     "(on a CPU: VLLM_CPU_KVCACHE_SPACE), or give it more devices"
+)
+
+DEVICE_ADVICE: Final = (
+    "no GPU is visible to this worker, or fewer than it wants: see what nvidia-smi says there; a "
+    "pod wants `nvidia.com/gpu` on a node that has the driver"
 )
 
 
@@ -57,7 +67,9 @@ def cause_of(error: BaseException, said: str = "") -> str:
     """One line on a failure: what the processes below have said, or else the error itself."""
     found = first_raised(said) or _own(error)
     line = one_line(found)
-    return f"{line}; {MEMORY_ADVICE}" if _MEMORY.search(found) else line
+    if _MEMORY.search(found):
+        return f"{line}; {MEMORY_ADVICE}"
+    return f"{line}; {DEVICE_ADVICE}" if _DEVICE.search(found) else line
 
 
 def first_raised(said: str) -> str:
