@@ -3,6 +3,7 @@ PYTHON ?= python3
 UV := .uv/bin/uv
 BIN := .venv/bin
 DISTS := shared services/coordinator services/generator services/judge services/sink cli
+WORKERS ?= 2
 STAMP := .venv/.installed
 VLLM := .venv/.vllm
 TRL := .venv/.trl
@@ -56,10 +57,10 @@ run: $(STAMP) ## run the quickstart: prompts in, preference data out
 	$(BIN)/prefmill run examples/quickstart.yaml --yes
 
 test: $(STAMP) ## the tests, in under five minutes
-	$(BIN)/pytest -m "not vllm and not trl and not slow"
+	$(BIN)/pytest -n $(WORKERS) -m "not vllm and not trl and not slow" --hypothesis-profile quick
 
 check: lint types imports schemas ## lint, types, import rules, schemas, all tests
-	$(BIN)/pytest -m "not vllm and not trl"
+	$(BIN)/pytest -n $(WORKERS) -m "not vllm and not trl"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

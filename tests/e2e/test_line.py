@@ -87,6 +87,7 @@ def test_given_responses_are_judged_and_nothing_is_generated(tmp_path: Path) -> 
     assert check_ratings(raw) == 20 * 2 * 2 * 2
 
 
+@pytest.mark.slow
 def test_the_dataset_opens_with_datasets_by_name_and_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +111,7 @@ def test_the_dataset_opens_with_datasets_by_name_and_without(
     assert {"prompt", "chosen", "rejected"} <= set(unnamed.column_names)
 
 
+@pytest.mark.slow
 def test_a_wrong_key_stops_the_start_with_one_clear_line_and_nothing_is_spent(
     tmp_path: Path,
 ) -> None:
@@ -122,6 +124,7 @@ def test_a_wrong_key_stops_the_start_with_one_clear_line_and_nothing_is_spent(
         assert server.stats()["by_status"].get("200", 0) == 0
 
 
+@pytest.mark.slow
 def test_other_formats_come_from_stored_verdicts_without_a_call(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     with simulator() as server:

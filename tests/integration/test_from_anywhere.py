@@ -34,7 +34,7 @@ SIMULATED: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """Four services with folders of their own, and a person's folder."""
+    """Services with folders of their own, and a person's folder."""
 
     url: str
     server: Path
@@ -88,7 +88,10 @@ def service(name: str, folder: Path, **env: str) -> Generator[None]:
 
 
 @pytest.fixture
-def elsewhere(database_url: str, nats_url: str, tmp_path: Path) -> Generator[Elsewhere]:
+def elsewhere(
+    database_url: str, nats_url: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Generator[Elsewhere]:
+    """The coordinator, and what else of the line a test names."""
     server, here, port = tmp_path / "server", tmp_path / "here", free_port()
     here.mkdir()
     lines = [json.dumps({"prompt": f"What are tides, point {n}?"}) for n in range(4)]
@@ -106,13 +109,14 @@ def elsewhere(database_url: str, nats_url: str, tmp_path: Path) -> Generator[Els
         "PREFMILL_PORT": str(port),
     }
     with ExitStack() as stack:
-        for name in ("coordinator", "generator", "judge", "sink"):
+        for name in ("coordinator", *getattr(request, "param", ())):
             stack.enter_context(service(name, server, **env))
         client = Client(f"http://127.0.0.1:{port}")
         until(client.ready, "coordinator")
         yield Elsewhere(client.url, server, here)
 
 
+@pytest.mark.parametrize("elsewhere", [("generator", "judge", "sink")], indirect=True)
 def test_submit_sends_files_along_and_fetches_the_dataset(elsewhere: Elsewhere) -> None:
     said = elsewhere.command(
         "submit", elsewhere.recipe(), "--watch", "--yes", "--output", "mine-out"
@@ -173,6 +177,7 @@ def test_an_upload_beyond_the_limit_is_refused(elsewhere: Elsewhere) -> None:
     assert not list((elsewhere.server / "exports").glob("uploads/*/content"))
 
 
+@pytest.mark.slow
 def test_a_run_puts_its_dataset_to_a_store(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(SIMULATED | {"source": {"inline": ["One?"]}}))
     there = f"file://{tmp_path}/store/one"

@@ -128,7 +128,7 @@ def test_orders_are_uniform_over_rows() -> None:
 
 
 @given(st.integers(min_value=0, max_value=2**32), st.integers(min_value=1, max_value=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_order_of_results_and_failures_ends_with_every_cell_closed_once(
     seed: int, attempts: int
 ) -> None:

@@ -50,7 +50,7 @@ def test_an_empty_pool_is_refused_by_both_samplers() -> None:
         sampler([], 1, 0)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(pools(), SEEDS, st.integers(min_value=1000, max_value=1500))
 def test_after_a_thousand_rows_and_more_every_model_has_its_share(
     pool_and_size: tuple[list[str], int], seed: int, rows: int
@@ -64,7 +64,8 @@ def test_after_a_thousand_rows_and_more_every_model_has_its_share(
     assert all(abs(counts_of(drawn)[alias] - share) < 1 for alias in pool)
 
 
-@settings(deadline=None, max_examples=6)
+@pytest.mark.slow
+@settings(max_examples=6)
 @given(pools(), SEEDS)
 def test_over_ten_thousand_rows_all_pairs_meet_equally_often_within_five_per_cent(
     pool_and_size: tuple[list[str], int], seed: int
@@ -97,7 +98,7 @@ def weighted(draw: st.DrawFn) -> tuple[dict[str, float], int]:
     return {f"m{i}": round(value, 3) for i, value in enumerate(weights)}, size
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(weighted(), SEEDS, st.integers(min_value=0, max_value=500))
 def test_weighted_models_have_their_shares_at_every_thousand_rows_and_nearly_between(
     weights_and_size: tuple[dict[str, float], int], seed: int, more: int
@@ -116,7 +117,8 @@ def test_weighted_models_have_their_shares_at_every_thousand_rows_and_nearly_bet
         )
 
 
-@settings(deadline=None, max_examples=4)
+@pytest.mark.slow
+@settings(max_examples=4)
 @given(weighted(), SEEDS)
 def test_equally_weighted_models_meet_equally_often_beside_others(
     weights_and_size: tuple[dict[str, float], int], seed: int

@@ -3,7 +3,7 @@
 import json
 import re
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from prefmill.contracts.reasons import MISSING_BLOCK, NOT_APPLICABLE, RATED
@@ -73,7 +73,6 @@ WORDS = st.lists(
 PROSE = st.lists(WORDS, min_size=1, max_size=3).map("\n\n".join)
 
 
-@settings(deadline=None)
 @given(ASPECT, st.one_of(st.text(), JUNK), st.integers(0, 6))
 @example("honesty", "Text " + "9" * 5_000, 2)
 @example("truthfulness", "Type: " + "1 " * 5_000, 1)
@@ -139,7 +138,6 @@ def rating_texts(rating):
     return st.sampled_from([f"{rating:g}", f"**{rating:g}**", f"{rating:g}/5", f"[{rating:g}]"])
 
 
-@settings(deadline=None)
 @given(verdicts(), LABELS, st.data())
 def test_what_is_written_in_any_order_and_layout_is_read_back(case, label, data):
     aspect, texts, readings = case
@@ -153,7 +151,6 @@ def test_what_is_written_in_any_order_and_layout_is_read_back(case, label, data)
     assert list(RUBRIC.read(aspect, answer, texts)) == expected
 
 
-@settings(deadline=None)
 @given(verdicts(), st.data())
 def test_what_is_written_as_json_is_read_back(case, data):
     aspect, texts, readings = case
@@ -195,7 +192,6 @@ HOSTILE = st.lists(
 ).map("".join)
 
 
-@settings(deadline=None)
 @given(st.lists(HOSTILE, min_size=1, max_size=4), HOSTILE, HOSTILE, ASPECT)
 def test_no_text_can_leave_its_fence_or_answer_for_the_judge(texts, instruction, known, aspect):
     row = JudgeRow(
@@ -220,7 +216,6 @@ def test_no_text_can_leave_its_fence_or_answer_for_the_judge(texts, instruction,
         assert f"\n\n<text {n}>\n{defused(text)}\n</text {n}>\n" in user
 
 
-@settings(deadline=None)
 @given(HOSTILE)
 def test_to_defuse_alters_single_characters_and_only_once(text):
     shown = defused(text)
@@ -228,7 +223,6 @@ def test_to_defuse_alters_single_characters_and_only_once(text):
     assert shown.replace("> ", "").replace("‹", "<") == text.replace("> ", "").replace("‹", "<")
 
 
-@settings(deadline=None)
 @given(verdicts(), HOSTILE)
 def test_a_text_that_a_judge_quotes_cannot_raise_or_lower_another(case, text):
     """Quoted as it was shown, below a rationale: every other text keeps its rating."""

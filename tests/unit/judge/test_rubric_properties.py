@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from prefmill.contracts.reasons import RATED
@@ -39,7 +39,6 @@ PIECES = st.sampled_from(
 JUNK = st.lists(PIECES | st.text(max_size=6), max_size=40).map("".join)
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted(READERS)), JUNK, st.integers(0, 3))
 @example("helpsteer", '{"correctness": ' + "9" * 400 + "}", 1)
 @example("critique", '{"overall_score": ' + "9" * 400 + "}", 1)
@@ -88,7 +87,6 @@ def around(draw, answer):
     return (draw(OPENING) + answer + draw(CLOSING)).replace("\n", draw(END))
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.sampled_from([1, 2, 3, 5, 7.5, 8.5, 9, 10]), PROSE, st.data())
 def test_no_mangling_of_a_critique_shifts_its_score(rating, prose, data):
     said = line(data.draw, "Overall Score", number(data.draw, rating, 10))
@@ -97,7 +95,6 @@ def test_no_mangling_of_a_critique_shifts_its_score(rating, prose, data):
     assert prose.split("\n")[0] in reading.rationale
 
 
-@settings(deadline=None)
 @given(st.integers(1, 5), PROSE, st.booleans(), st.data())
 def test_no_mangling_of_a_result_shifts_it(rating, prose, one_line, data):
     mark = data.draw(st.sampled_from(["[RESULT] ", "**[RESULT]** ", "[result]: ", "[ RESULT ] "]))
@@ -107,7 +104,6 @@ def test_no_mangling_of_a_result_shifts_it(rating, prose, one_line, data):
     assert reading.rating == rating
 
 
-@settings(deadline=None)
 @given(
     st.fixed_dictionaries({name: st.integers(0, 4) for name in ATTRIBUTES}),
     st.permutations(ATTRIBUTES),
@@ -124,7 +120,6 @@ def test_no_mangling_of_tags_shifts_an_attribute(ratings, order, form, data):
     assert reading.rating == ratings["helpfulness"]
 
 
-@settings(deadline=None)
 @given(st.sampled_from(["A", "B", "tie"]), PROSE, st.data())
 def test_no_mangling_of_a_verdict_swaps_it(choice, prose, data):
     forms = ["{}", "**{}**", "[{}]", "[[{}]]", "{}.", "Text {}", "Response {}"]
@@ -135,7 +130,6 @@ def test_no_mangling_of_a_verdict_swaps_it(choice, prose, data):
     assert [reading.rating for reading in readings] == expected
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.integers(1, 4), st.integers(0, 100), min_size=1), st.data())
 def test_numbered_tags_stay_with_their_text_in_any_order(ratings, data):
     order = data.draw(st.permutations(sorted(ratings)))
@@ -146,7 +140,6 @@ def test_numbered_tags_stay_with_their_text_in_any_order(ratings, data):
     assert [reading.rating for reading in readings] == [ratings.get(n) for n in range(1, 5)]
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.integers(1, 4), st.integers(1, 5), min_size=1), st.data())
 def test_matches_stay_with_their_text_in_any_order(ratings, data):
     order = data.draw(st.permutations(sorted(ratings)))
@@ -155,7 +148,6 @@ def test_matches_stay_with_their_text_in_any_order(ratings, data):
     assert [reading.rating for reading in readings] == [ratings.get(n) for n in range(1, 5)]
 
 
-@settings(deadline=None)
 @given(st.sampled_from(["A", "B"]), WORDS)
 def test_what_is_written_as_json_is_read_back(choice, prose):
     answer = json.dumps({"why": prose, "better": choice})
