@@ -9,7 +9,7 @@ from typing import Any
 from prefmill.cli.client import Client
 from prefmill.cli.show.numbers import plural
 from prefmill.contracts.recipe import JudgeStep, PluginSpec, Recipe
-from prefmill.coordinator.domain.places import FILES, FOLDERS, REPOSITORY
+from prefmill.coordinator.domain.places import CODE, FILES, FOLDERS, REPOSITORY
 from prefmill.coordinator.domain.resolved import rubrics_of, separate
 from prefmill.coordinator.sources.files import Paths, files_of
 from prefmill.plugins.errors import RecipeError
@@ -20,6 +20,8 @@ Say = Callable[[str], None]
 def sent(recipe: Recipe, client: Client, say: Say) -> Recipe:
     """The recipe for a coordinator elsewhere; what it names here has been sent. RecipeError for
     what cannot be read, or cannot be sent."""
+    if recipe.plugins:
+        raise RecipeError(*(f"plugins: {path!r} {CODE}" for path in recipe.plugins))
     update: dict[str, Any] = {"source": _source(recipe.source, client, say)}
     if recipe.judge and any(key in spec for spec in recipe.judge.rubrics for key in FOLDERS):
         update["judge"] = _inlined(recipe, recipe.judge)

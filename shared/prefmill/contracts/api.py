@@ -124,6 +124,9 @@ class RunStatus(Frozen):
     revision: int = Field(default=1, description="How often the recipe was changed, plus one.")
     rows: int = Field(default=0, description="Prompts loaded.")
     rows_failed: int = Field(default=0, description="Prompts that could not be used.")
+    rows_left_out: dict[str, int] = Field(
+        default={}, description="Prompts that transforms left out, by reason: no failures."
+    )
     source_done: bool = Field(default=False, description="All prompts are loaded.")
     slots: tuple[SlotStatus, ...] = Field(default=(), description="Models, then judges.")
     input_tokens: int = Field(default=0, description="Paid so far, by all revisions.")

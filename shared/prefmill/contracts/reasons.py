@@ -13,6 +13,11 @@ DUPLICATE_ID: Final = "duplicate-id"
 BAD_ROW: Final = "bad-row"
 """The line, record or conversation could not be read: broken JSON, invalid UTF-8, wrong turns."""
 
+TRANSFORM_FAILED: Final = "transform-failed"
+"""A transform could not work on this row, before generation or after pooling."""
+LEFT_OUT_BY: Final = "by-"
+"""With the name of a transform behind it: that left the row out. No failure: it was asked for."""
+
 # Of a cell: the request's own fault, an attempt each.
 REJECTED: Final = "rejected"
 """The server refused this request: 400, 413, 422."""

@@ -26,6 +26,15 @@ def _specs(value: object) -> object:
     return _spec(value)
 
 
+def _list(value: object) -> object:
+    return (cast("object", value),) if isinstance(value, str | dict) else value
+
+
+Steps = Annotated[
+    tuple[Spec, ...],
+    BeforeValidator(_list, json_schema_input_type=list[PluginSpec | str] | PluginSpec | str),
+]
+
 Specs = Annotated[
     PluginSpec | Annotated[tuple[PluginSpec, ...], Field(min_length=1)],
     BeforeValidator(_specs, json_schema_input_type=PluginSpec | str | list[PluginSpec | str]),
@@ -139,6 +148,9 @@ class Output(Strict):
         "the dataset `{prompt: instruction}`; for one format (or config) each: "
         "`{trl: [prompt, chosen, rejected]}`. `metadata.NAME` is a column of the source, as text.",
     )
+    transforms: Steps = Field(
+        default=(), description="Change rows or leave them out, after pooling: `[{filter: …}]`."
+    )
     pairing: Pairing = Field(default=Pairing(), description="For formats made of pairs.")
     test: float = Field(
         default=0.0,
@@ -162,6 +174,20 @@ class Limits(Strict):
     concurrency: int | None = Field(
         default=None, ge=1, description="Calls in flight at once, all workers of this machine."
     )
+
+
+def _files(value: object) -> object:
+    if isinstance(value, str):
+        return {value: ""}
+    if isinstance(value, list | tuple):
+        return dict.fromkeys(cast("Sequence[object]", value), "")
+    return value
+
+
+PluginFiles = Annotated[
+    dict[str, str], BeforeValidator(_files, json_schema_input_type=list[str] | dict[str, str] | str)
+]
+"""Path → SHA-256 of what the file holds, hex; empty where it does not matter."""
 
 
 def _named(value: object) -> object:
@@ -188,7 +214,13 @@ class Recipe(Strict):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$", description="The run's name; resumes by it."
     )
     seed: int = Field(default=0, description="Seeds draws, orders and answers.")
+    plugins: PluginFiles = Field(
+        default={}, description="Python files with plugins of this recipe's own: `[./mine.py]`."
+    )
     source: PluginSpec = Field(description="Where prompts come from: `{jsonl: prompts.jsonl}`.")
+    transforms: Steps = Field(
+        default=(), description="Change rows or leave them out, before generation: `[dedup]`."
+    )
     models: Models = Field(
         default={}, description="Who can answer, by alias; or names of deployed ones."
     )

@@ -109,4 +109,9 @@ class JudgeBatch(Batch):
     rubric_options: dict[str, JsonValue] = Field(
         default_factory=dict, description="Its options, as the plugin's own model dumps them."
     )
+    plugins: dict[str, str] = Field(
+        default={},
+        description="The local file that has the rubric, where no distribution does, and its "
+        "SHA-256: only in a stack of one's own.",
+    )
     rows: tuple[JudgeRow, ...] = Field(description="Prompts with generations.")

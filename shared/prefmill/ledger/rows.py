@@ -2,14 +2,15 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from prefmill.contracts.reasons import LEFT_OUT_BY
 from prefmill.contracts.rows import Prompt
-from prefmill.ledger.runs import notify
+from prefmill.ledger.runs import LEFT_OUT, notify
 from prefmill.ledger.tables import PROMPT, RUN
 
 
@@ -73,6 +74,7 @@ async def insert_rows(connection: AsyncConnection, run_id: int, rows: Sequence[L
     failed = sum(row.prompt.failure is not None for row in rows)
     drawn: Counter[str] = Counter(await connection.scalar(_DRAWN, {"run": run_id}))
     drawn.update(name for row in rows if not _excused(row) for name in row.models)
+    drawn.update(name for row in rows for name in _left_out(row))
     await connection.execute(
         RUN.update()
         .where(RUN.c.id == run_id)
@@ -86,6 +88,12 @@ async def insert_rows(connection: AsyncConnection, run_id: int, rows: Sequence[L
 
 def _excused(row: LoadedRow) -> bool:
     return row.prompt.failure is not None or bool(row.prompt.responses)
+
+
+def _left_out(row: LoadedRow) -> Iterator[str]:
+    """The reason, where a transform has left the row out: counted beside the draws."""
+    if row.prompt.failure and row.prompt.failure.reason.startswith(LEFT_OUT_BY):
+        yield f"{LEFT_OUT}{row.prompt.failure.reason}"
 
 
 async def insert_given(

@@ -16,6 +16,10 @@ NOTICE: Final = "prefmill"
 """The NOTIFY channel; its payload is a run's id. May be lost: a tick makes it right."""
 
 
+LEFT_OUT: Final = "left out "
+"""Before a reason, among the counts of what was drawn."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run, as stored."""
@@ -33,7 +37,17 @@ class Run:
     rows: int
     rows_failed: int
     drawn: dict[str, int]
+    """Alias → rows drawn for it; `LEFT_OUT` and a reason → rows that transforms left out."""
     created_at: datetime
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Reason → rows that transforms left out before generation."""
+        return {
+            key.removeprefix(LEFT_OUT): count
+            for key, count in sorted(self.drawn.items())
+            if key.startswith(LEFT_OUT)
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ _FAILED = sa.text("""
     SELECT position, row_id, CAST(NULL AS int), '', 0, failure, body->'failure'->>'detail'
     FROM prompt
     WHERE run_id = :run AND position >= :start AND position < :stop AND failure IS NOT NULL
+          AND failure NOT LIKE 'by-%'
     UNION ALL
     SELECT f.position, p.row_id, f.slot_id, f.aspect, f.sample, f.reason, f.detail
     FROM failure f JOIN prompt p USING (run_id, position)
@@ -57,7 +58,8 @@ _FAILED = sa.text("""
 async def failed_cells(
     connection: AsyncConnection, run_id: int, positions: range
 ) -> list[FailedCell]:
-    """Failed rows and cells among these positions, in order."""
+    """Failed rows and cells among these positions, in order. A row that a transform left out
+    (reason `by-NAME`) has not failed."""
     values = {"run": run_id, "start": positions.start, "stop": positions.stop}
     return [FailedCell(*row) for row in await connection.execute(_FAILED, values)]
 
@@ -70,6 +72,7 @@ async def positions(
     only = """
         SELECT position FROM prompt
         WHERE run_id = :run AND position > :after AND failure IS NOT NULL
+              AND failure NOT LIKE 'by-%'
         UNION SELECT position FROM failure WHERE run_id = :run AND position > :after
     """
     statement = f"{only if failed else every} ORDER BY position LIMIT :limit"

@@ -14,13 +14,15 @@ class ScoredRow:
     """A finished row with its pooled scores, one per generation.
 
     `judges` are the aliases of the recipe's judges; `aspects` those of its rubric.
-    `scores_by_aspect` pools over judges only. `dropped` is why the row makes no judged data.
+    `scores_by_aspect` pools over judges only. `dropped` is why the row makes no judged data;
+    `left_out` why it makes none at all: a transform took it out, and no format is shown it.
     """
 
     row: FinishedRow
     scores: tuple[float | None, ...]
     scores_by_aspect: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
     dropped: str | None = None
+    left_out: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,33 @@
 """Finds plugins by entry point, and makes their options from what a recipe says."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Set
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import JsonValue, ValidationError
 
 from prefmill.plugins.errors import RecipeError
 
-GROUPS: Final = ("engines", "sources", "samplers", "rubrics", "pools", "formats", "destinations")
+GROUPS: Final = (
+    "engines",
+    "sources",
+    "samplers",
+    "transforms",
+    "rubrics",
+    "pools",
+    "formats",
+    "destinations",
+)
+
+
+_NONE: Final[Mapping[tuple[str, str], Any]] = MappingProxyType({})
+_OWN: Final[ContextVar[Mapping[tuple[str, str], Any]]] = ContextVar("own", default=_NONE)
+"""Plugins of the files of the recipe in hand."""
 
 
 @cache
@@ -37,19 +54,40 @@ def forget() -> None:
     """Look for plugins anew: distributions have come or gone in this process."""
     installed.cache_clear()
     _declared.cache_clear()
+    _load.cache_clear()
+
+
+@contextmanager
+def with_own(plugins: Mapping[tuple[str, str], Any]) -> Generator[None]:
+    """Within it, these plugins, by group and name, are known beside those installed."""
+    token = _OWN.set(plugins)
+    try:
+        yield
+    finally:
+        _OWN.reset(token)
+
+
+def names(group: str) -> Set[str]:
+    """The names of all plugins of a group, those of the recipe's own files included."""
+    return {*installed(group), *(name for own, name in _OWN.get() if own == group)}
+
+
+def load(group: str, name: str) -> Any:
+    """The plugin class. RecipeError lists what exists, or says why its import failed."""
+    return _OWN.get().get((group, name)) or _load(group, name)
 
 
 @cache
-def load(group: str, name: str) -> Any:
-    """The plugin class. RecipeError lists what exists, or says why its import failed."""
+def _load(group: str, name: str) -> Any:
     point = installed(group).get(name)
     if point is None:
-        raise RecipeError(f"no {group[:-1]} named {name!r}{nearest(name, installed(group))}")
+        raise RecipeError(f"no {group[:-1]} named {name!r}{nearest(name, names(group))}")
     try:
         return point.load()
-    except ImportError as error:
+    except Exception as error:
+        what = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
         raise RecipeError(
-            f"the {group[:-1]} {name!r} ({point.value}) cannot be imported: {error}; "
+            f"the {group[:-1]} {name!r} ({point.value}) cannot be imported: {what}{error}; "
             "install what it needs"
         ) from error
 
@@ -65,13 +103,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def name_in(group: str, spec: Mapping[str, JsonValue]) -> str:
     """The key of `spec` that names a plugin of `group`."""
-    named = [key for key in spec if key in installed(group)]
+    named = [key for key in spec if key in names(group)]
     if len(named) == 1:
         return named[0]
     if named:
         raise RecipeError(f"{' and '.join(named)}: name one of the {group}, not several")
     first = next(iter(spec), "")
-    raise RecipeError(f"no {group[:-1]} named {first!r}{nearest(first, installed(group))}")
+    raise RecipeError(f"no {group[:-1]} named {first!r}{nearest(first, names(group))}")
 
 
 def options_of(plugin: Any, values: Mapping[str, JsonValue], where: str) -> Any:
@@ -100,7 +138,7 @@ def _sentence(problem: Any, model: Any, where: str) -> str:
     place = ".".join(str(part) for part in (where, *problem["loc"]) if part != "")
     if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
         return f"{place}: unknown key{nearest(str(problem['loc'][-1]), _keys(model))}"
-    return f"{place}: {problem['msg']}"
+    return f"{place}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def _keys(model: Any) -> list[str]:

@@ -1,5 +1,7 @@
 """What is wrong with a recipe is said with file, line, key, and the nearest known key."""
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -161,6 +163,11 @@ def test_prompts_and_headers_filled_from_the_environment_are_no_secrets(tmp_path
     assert load(path).recipe.models["a"].options()["headers"]
 
 
+def own_rubric(text: str) -> str:
+    """The recipe with a rubric file that holds this, which a line beginning with `#` carries."""
+    return GOOD.replace("ultrafeedback: [honesty]", "template: rubric.yaml") + f"#{text!r}"
+
+
 PLUGIN_CASES = {
     "an option that the engine does not know": (
         GOOD.replace("model: x", "model: x, latncy_ms: 3"),
@@ -185,6 +192,49 @@ PLUGIN_CASES = {
             ),
         ],
     ),
+    "a jury of none": (
+        GOOD.replace("judges:\n  j: {engine: simulated, model: y}\n", "judges: {}\n"),
+        ["r.yaml:6: judge: there is a `judge:` step but no judge; add one under `judges:`"],
+    ),
+    "a rubric file without a scale": (
+        own_rubric("user: '{{ generations }}'"),
+        [
+            (
+                "r.yaml:8: judge.rubric.template: rubric.yaml: scale: missing; write for example "
+                "`scale: {min: 1, max: 5}`"
+            )
+        ],
+    ),
+    "a rubric file with an unknown variable": (
+        own_rubric("scale: {min: 1, max: 5}\nuser: '{{ generatons }}'"),
+        [
+            (
+                "r.yaml:8: judge.rubric.template: rubric.yaml: user: unknown variable "
+                "'generatons'; did you mean 'generations'?"
+            )
+        ],
+    ),
+    "a rubric file that reaches for Python": (
+        own_rubric("scale: {min: 1, max: 5}\nuser: '{{ generations.__class__.__mro__ }}'"),
+        [
+            (
+                "r.yaml:8: judge.rubric.template: rubric.yaml: user: access to attribute "
+                "'__class__' of 'list' object is unsafe."
+            )
+        ],
+    ),
+    "a transform that is not there": (
+        GOOD + "transforms: [dedpu]\n",
+        ["r.yaml:9: transforms.0: no transform named 'dedpu'; did you mean 'dedup'?"],
+    ),
+    "a filter that reaches for Python": (
+        GOOD + 'transforms:\n  - {filter: "cycler.__init__.__globals__"}\n',
+        [("r.yaml:10: transforms.0.filter: a row has no field 'cycler'; there are: …")],
+    ),
+    "a plugin file with an error": (
+        GOOD + "plugins: [mine.py]\n",
+        ["r.yaml:9: plugins: mine.py:2: cannot be imported: NameError: name 'x' is not defined"],
+    ),
     "judges without a step": (
         GOOD[: GOOD.index("judge:\n")],
         ["r.yaml:5: judges: there are judges but no `judge:` step; add `judge: {rubric: …}`"],
@@ -195,13 +245,16 @@ PLUGIN_CASES = {
 @pytest.mark.parametrize("case", PLUGIN_CASES)
 def test_a_plugins_problem_is_told_with_its_line(case: str, tmp_path: Path) -> None:
     text, expected = PLUGIN_CASES[case]
+    (tmp_path / "mine.py").write_text("import math\nx + 1\n")
+    if "#" in text:
+        (tmp_path / "rubric.yaml").write_text(ast.literal_eval(text.partition("#")[2]))
     path = tmp_path / "r.yaml"
     path.write_text(text)
     recipe = load(path)
     with pytest.raises(RecipeError) as caught:
         resolve(recipe.recipe)
     said = [problem.replace(f"{tmp_path}/", "") for problem in recipe.placed(caught.value)]
-    assert said == expected
+    assert [re.sub("there are: .*", "there are: …", line) for line in said] == expected
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ async def _one(
 
 
 def _row(resolved: "Resolved", row: int) -> Prompt:
-    prompt = next(iter(resolved.source.read(row)), None)
+    prompt = next(iter(resolved.prompts(row)), None)
     if prompt is None:
         raise Stop(WRONG, f"error: the source has no row {row}")
     if prompt.failure:

@@ -31,4 +31,4 @@ def plan_of(recipe: LoadedRecipe) -> RunPlan:
 
     with recipe_errors(recipe):
         resolved = resolve(recipe.recipe)
-        return estimate(resolved, resolved.source.read())
+        return estimate(resolved, resolved.prompts())

@@ -48,9 +48,30 @@ def load(path: Path, settings: tuple[str, ...] = (), rows: int | None = None) ->
         raise RecipeError(*(_placed(document, problem) for problem in problems))
     value = _absolute(document.value, path.absolute().parent)
     try:
-        return LoadedRecipe(path, Recipe.model_validate(value), document)
+        recipe = Recipe.model_validate(value)
     except ValidationError as error:
         raise RecipeError(*(_placed(document, said) for said in sentences(error))) from error
+    if recipe.plugins:
+        recipe = recipe.model_copy(update={"plugins": _hashed(recipe.plugins, document)})
+    return LoadedRecipe(path, recipe, document)
+
+
+def _hashed(files: dict[str, str], document: Document) -> dict[str, str]:
+    """The plugin files, each with the hash of what it holds now."""
+    from prefmill.plugins.files import sha256_of, source_of
+
+    hashed: dict[str, str] = {}
+    problems: list[str] = []
+    for path, sha256 in files.items():
+        try:
+            hashed[path] = sha256_of(source_of(path))
+        except RecipeError as error:
+            problems += error.problems
+        if sha256 and hashed.get(path) != sha256:
+            problems.append(f"{path}: it is not the file of this recipe, whose hash is {sha256}")
+    if problems:
+        raise RecipeError(*(_placed(document, f"plugins: {problem}") for problem in problems))
+    return hashed
 
 
 def _text(path: Path) -> str:
@@ -90,6 +111,8 @@ def _absolute(value: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The recipe with its files and template folders named from the root."""
     source, judge = value.get("source"), value.get("judge")
     rooted = dict(value)
+    if plugins := value.get("plugins"):
+        rooted["plugins"] = _joined_keys(plugins, folder)
     if source:
         rooted["source"] = _rooted(source, (*_FILES, *_local_hub(source)), folder)
     if isinstance(judge, dict):
@@ -111,6 +134,12 @@ def _rooted(spec: Any, keys: tuple[str, ...], folder: Path) -> Any:
         return spec
     items = cast("dict[str, Any]", spec).items()
     return {key: _join(inner, folder) if key in keys else inner for key, inner in items}
+
+
+def _joined_keys(value: Any, folder: Path) -> Any:
+    if isinstance(value, dict):
+        return {_join(path, folder): hashed for path, hashed in cast("Any", value).items()}
+    return _join(value, folder)
 
 
 def _join(value: Any, folder: Path) -> Any:

@@ -69,7 +69,8 @@ def _of_run(before: RunStatus | None, after: RunStatus) -> Iterator[str]:
         yield state
     if after.source_done and not (before and before.source_done):
         bad = f", {after.rows_failed:,} of them unusable" if after.rows_failed else ""
-        yield f"{plural(after.rows, 'prompt')} loaded{bad}"
+        left_out = "".join(f", {n:,} left out {why}" for why, n in after.rows_left_out.items())
+        yield f"{plural(after.rows, 'prompt')} loaded{bad}{left_out}"
     if changed and after.state != "loading":
         yield state
 

@@ -137,8 +137,10 @@ class Stack:
     def _start_workers(self, nats_url: str) -> None:
         assert self._home
         settings = {**_on(nats_url), "drain_s": DRAIN_S}
+        own: dict[str, dict[str, Any]] = {"judge": {"plugin_files": True}}
         for worker in WORKERS:
-            self._nest.start(worker, self._home.log(worker), {**settings, "host_any": True})
+            hosting = {**settings, **own.get(worker, {}), "host_any": True}
+            self._nest.start(worker, self._home.log(worker), hosting)
         self._models = LocalModels(self._nest, self._home.log, settings, DRAIN_S + 3)
 
     def _start_deciders(self, dsn: str, port: int, token: str) -> None:

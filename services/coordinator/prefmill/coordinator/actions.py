@@ -16,13 +16,21 @@ from prefmill.coordinator.conductor import ACTIVE, Conductor
 from prefmill.coordinator.domain.named import expanded
 from prefmill.coordinator.domain.places import refuse_folder, refuse_places
 from prefmill.coordinator.forecast import forecast
-from prefmill.coordinator.status import RunAction, demands_of, look, spent, status_of
+from prefmill.coordinator.status import (
+    RunAction,
+    bare_status,
+    demands_of,
+    look,
+    spent,
+    status_of,
+)
 from prefmill.coordinator.submission import difference, submit
 from prefmill.ledger import exports, planning, runs
 from prefmill.ledger.planning import StoredBatch
 from prefmill.ledger.replay import Dead, replay
 from prefmill.ledger.runs import Run
 from prefmill.messaging.traces import begin
+from prefmill.plugins.errors import RecipeError
 
 
 class Refused(Exception):
@@ -110,7 +118,10 @@ class Actions:
 
     async def status(self, run: Run) -> RunStatus:
         """How far a run is."""
-        plan = await self.conductor.plan(run)
+        try:
+            plan = await self.conductor.plan(run)
+        except RecipeError as error:
+            return bare_status(run, str(error))
         async with self._ledger.begin() as connection:
             return status_of(await look(connection, run, plan), self.conductor.fleet)
 

@@ -42,7 +42,7 @@ async def forecast(
 
 
 def _estimate(resolved: Resolved) -> RunPlan:
-    return estimate(resolved, resolved.source.read())
+    return estimate(resolved, resolved.prompts())
 
 
 async def _stored(ledger: Ledger, run: Run, resolved: Resolved) -> Counter[tuple[str, str]]:

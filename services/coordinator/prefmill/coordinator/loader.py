@@ -31,7 +31,7 @@ async def load(ledger: Ledger, plan: Plan) -> None:
     assert run is not None
     same = run.rows > 0 and run.source_fingerprint == fingerprint
     start = run.rows if same else 0
-    prompts = iter(source.read(start))
+    prompts = iter(plan.resolved.prompts(start))
     while chunk := await asyncio.to_thread(_take, prompts, start):
         await _store(ledger, plan, start, chunk, run.rows)
         start += len(chunk)

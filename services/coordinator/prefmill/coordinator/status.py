@@ -60,7 +60,8 @@ def status_of(sight: Sight, fleet: Fleet) -> RunStatus:
         reason=run.reason,
         revision=run.revision,
         rows=run.rows,
-        rows_failed=run.rows_failed,
+        rows_failed=run.rows_failed - sum(run.left_out.values()),
+        rows_left_out=run.left_out,
         source_done=run.source_done,
         slots=tuple(slots),
         input_tokens=sum(tally.input_tokens for tally in sight.tallies.values()),
@@ -68,6 +69,21 @@ def status_of(sight: Sight, fleet: Fleet) -> RunStatus:
         cost_usd=spent(sight),
         started_at=run.created_at,
         exports=tuple(export_status(export) for export in sight.exports),
+    )
+
+
+def bare_status(run: Run, reason: str) -> RunStatus:
+    """What can be said of a run whose recipe cannot be used any more: a file of it has changed or
+    gone, or a plugin."""
+    return RunStatus(
+        id=run.id,
+        name=run.name,
+        state=run.state,  # pyright: ignore[reportArgumentType]
+        reason=run.reason or reason,
+        revision=run.revision,
+        rows=run.rows,
+        source_done=run.source_done,
+        started_at=run.created_at,
     )
 
 

@@ -93,8 +93,9 @@ async def _go_on(
 def _check_source(run: Run, resolved: Resolved) -> None:
     if run.source_digest != source_digest(resolved):
         raise RecipeError(
-            f"source: the run {run.name!r} was loaded from another source; give the recipe "
-            "another name (stored answers are reused), or start over with --fresh"
+            f"source: the run {run.name!r} was loaded from another source, or with other "
+            "`transforms`; give the recipe another name (stored answers are reused), or start over "
+            "with --fresh"
         )
 
 

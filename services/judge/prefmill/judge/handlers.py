@@ -22,8 +22,8 @@ class Judging:
     reply = BatchJudged
     channel = JUDGED
 
-    def __init__(self) -> None:
-        self._shelf = Shelf()
+    def __init__(self, *, plugin_files: bool = False) -> None:
+        self._shelf = Shelf(plugin_files=plugin_files)
 
     def begin(
         self, batch: JudgeBatch

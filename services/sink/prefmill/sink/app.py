@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import Any, Final
 
 from faststream import FastStream
-from sqlalchemy.exc import DBAPIError, InterfaceError
 
 from prefmill.ledger.database import Ledger, LedgerError, open_ledger
 from prefmill.ledger.exports import claim_export
@@ -19,7 +18,7 @@ from prefmill.messaging.service import nats_broker, serve
 from prefmill.messaging.topology import DEAD_STREAM, RESULTS_STREAM, SINK, bootstrap, topology_of
 from prefmill.messaging.worker import connection_of
 from prefmill.sink.counts import Counts
-from prefmill.sink.export import Exporter
+from prefmill.sink.export import PASSING, Exporter
 from prefmill.sink.handlers import Handlers
 from prefmill.sink.metrics import SinkMetrics
 from prefmill.sink.observer import Observer
@@ -108,7 +107,7 @@ async def _export_on(settings: SinkSettings, ledger: Ledger, exporter: Exporter)
             if export is not None:
                 await exporter.make(export)
                 continue
-        except (DBAPIError, InterfaceError, OSError) as error:
+        except PASSING as error:
             log.warning("exports wait for the ledger: %s", str(error).splitlines()[0])
         await asyncio.sleep(settings.export_tick_s)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pydantic import JsonValue
+from sqlalchemy.exc import DBAPIError, InterfaceError
 
 from prefmill.contracts.api import ExportState, FormatOutcome
 from prefmill.contracts.rows import FinishedRow
@@ -20,7 +21,10 @@ from prefmill.ledger.finished import StoredRow, stored_rows
 from prefmill.ledger.status import FailedCell
 from prefmill.plugins.destination import DestinationError, destinations_of
 from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.files import plugin_files
+from prefmill.plugins.format import ScoredRow
 from prefmill.plugins.pool import Pool, needs_fit, pools_of
+from prefmill.plugins.transform import Chain, any_stateful, transforms_of
 from prefmill.sink.counts import Counts
 from prefmill.sink.destinations.files import FilesDestination, FilesOptions
 from prefmill.sink.destinations.stores import StoreDestination, StoreOptions
@@ -31,6 +35,8 @@ from prefmill.sink.job import Job, facts_of, failure_of, formats_for, job_of, ma
 log: Final = logging.getLogger("prefmill.sink")
 
 PAGE: Final = 500
+PASSING: Final = (DBAPIError, InterfaceError, OSError)
+"""Trouble with the ledger or the disk, after which an export is taken up again."""
 T = TypeVar("T")
 
 
@@ -65,11 +71,19 @@ class Exporter:
             outcome = await asyncio.to_thread(self._write, job, asyncio.get_running_loop())
         except (RecipeError, DestinationError) as error:
             log.warning("export %d: %s", export.id, error, extra={"run": export.run_id})
-            await self._update(export, state="failed", error=str(error))
-            return "failed"
+            return await self._failed_by(export, str(error))
+        except PASSING:
+            raise
+        except Exception as error:  # a plugin that breaks the export would break it again
+            log.exception("export %d", export.id, extra={"run": export.run_id})
+            return await self._failed_by(export, f"{type(error).__name__}: {error}; see the log")
         dumped = {name: sums.model_dump() for name, sums in outcome.items()}
         await self._update(export, state="written", outcome=dumped, rows=len(job.positions))
         return "written"
+
+    async def _failed_by(self, export: Export, error: str) -> ExportState:
+        await self._update(export, state="failed", error=error)
+        return "failed"
 
     async def _job(self, export: Export) -> Job:
         async with self._ledger.begin() as connection:
@@ -81,7 +95,10 @@ class Exporter:
 
     def _write(self, job: Job, loop: asyncio.AbstractEventLoop) -> dict[str, FormatOutcome]:
         """Blocking, in a thread of its own; the ledger is read through `loop`."""
+        with plugin_files(job.recipe.plugins):
+            return self._written(job, loop)
 
+    def _written(self, job: Job, loop: asyncio.AbstractEventLoop) -> dict[str, FormatOutcome]:
         wait_for = WaitFor(loop)
         judges, aspects = pools_of(job.pool, job.desired.judges, job.scoring)
         folder, address = _places(job, self._exports_dir)
@@ -93,9 +110,9 @@ class Exporter:
         shard_rows = job.output.shard_rows
         with destination.open(formats_for(job), shard_rows, spec, job.split) as writer:
             self._fit(job, judges, aspects, wait_for)
-            for row in self._rows(job, writer.next_position, wait_for):
-                writer.add(_scored(job, row, judges, aspects))
-                if row.position % 5000 == 0:
+            for row in self._made(job, (judges, aspects), writer.next_position, wait_for):
+                writer.add(row)
+                if row.row.position % 5000 == 0:
                     wait_for(lambda writer=writer: self._update(job.export, rows=writer.rows))
             facts = facts_of(job)
             failures = self._failures(job, wait_for)
@@ -132,6 +149,16 @@ class Exporter:
             rows = self._rows(job, 0, wait_for)
             judges.fit(judge_ratings(row, aspects, *names, judges) for row in rows)
 
+    def _made(
+        self, job: Job, pools: tuple[Pool, Pool], start: int, wait_for: WaitFor
+    ) -> Iterator[ScoredRow]:
+        """Rows from a position on, scored, as transforms leave them."""
+        chosen = transforms_of(job.output.transforms, "output.transforms")
+        chain = Chain(chosen)
+        rows = self._rows(job, 0 if any_stateful(chosen) else start, wait_for)
+        made = (chain.scored(_scored(job, row, *pools)) for row in rows)
+        return (row for row in made if row.row.position >= start)
+
     def _rows(self, job: Job, start: int, wait_for: WaitFor) -> Iterator[FinishedRow]:
         for page in _pages(job.positions[start:]):
             for row in wait_for(lambda page=page: self._page(job.run.id, page)):
@@ -165,7 +192,7 @@ def _pages(positions: range) -> Iterator[range]:
         yield positions[start : start + PAGE]
 
 
-def _scored(job: Job, row: FinishedRow, judges: Pool, aspects: Pool) -> Any:
+def _scored(job: Job, row: FinishedRow, judges: Pool, aspects: Pool) -> ScoredRow:
     wanted = job.desired
     names, who = wanted.aspects, wanted.judges
     return score_row(row, judges, aspects, job.quorum, names, who, job.scoring)

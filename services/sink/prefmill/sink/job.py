@@ -14,6 +14,7 @@ from prefmill.ledger.desired import Desired
 from prefmill.ledger.exports import Export
 from prefmill.ledger.runs import Run, Slot
 from prefmill.ledger.status import FailedCell
+from prefmill.plugins.files import plugin_files
 from prefmill.plugins.format import Format, FormatContext
 from prefmill.plugins.outputs import formats_of, with_formats
 from prefmill.sink.destinations.card import CardFacts
@@ -69,7 +70,8 @@ async def job_of(connection: AsyncConnection, export: Export) -> Job:
     slots = {slot.id: slot for slot in await runs.slots_of(connection, run.id)}
     asked = ExportRequest.model_validate(export.spec.get("request", {}))
     pool = asked.pool or recipe.pool
-    return Job(export, run, recipe, desired, slots, pool, output_of(recipe, asked))
+    with plugin_files(recipe.plugins):
+        return Job(export, run, recipe, desired, slots, pool, output_of(recipe, asked))
 
 
 def output_of(recipe: Recipe, asked: ExportRequest) -> Output:

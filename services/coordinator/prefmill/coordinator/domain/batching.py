@@ -118,6 +118,7 @@ def message(batch_id: int, slot: PlanSlot, plan: Plan, rows: Sequence[bytes]) ->
     rubric = slot.model.rubric
     if rubric:
         head |= {"rubric": rubric.name, "rubric_options": rubric.options}
+        head |= {"plugins": rubric.files} if rubric.files else {}
     return to_json(head)[:-1] + b',"rows":[' + b",".join(rows) + b"]}"
 
 

@@ -31,6 +31,11 @@ REFUSED: Final = (
 )
 
 
+CODE: Final = (
+    "is code, which a recipe from elsewhere may not bring; install it there as a distribution "
+    "(docs/plugins.md)"
+)
+
 LEAKS: Final = (
     "would send a variable of the worker's environment to an address of the recipe's choice, which "
     "a recipe from elsewhere may not; name a deployed model"
@@ -40,6 +45,7 @@ LEAKS: Final = (
 def refuse_places(recipe: Recipe) -> None:
     """RecipeError names every path in the recipe."""
     problems = [f"{where}: {value!r} {REFUSED}" for where, value in _places(recipe)]
+    problems += [f"plugins: {path!r} {CODE}" for path in recipe.plugins]
     problems += [f"{where}: {value!r} {LEAKS}" for where, value in _variables(recipe)]
     if problems:
         raise RecipeError(*problems)
@@ -64,6 +70,8 @@ def _places(recipe: Recipe) -> Iterator[tuple[str, str]]:
     yield from _source(recipe.source)
     specs: list[tuple[str, Mapping[str, JsonValue]]] = [
         ("generate.sampler", recipe.generate.sampler),
+        *((f"transforms.{n}", spec) for n, spec in enumerate(recipe.transforms)),
+        *((f"output.transforms.{n}", spec) for n, spec in enumerate(recipe.output.transforms)),
         ("pool.judges", recipe.pool.judges),
         ("pool.aspects", recipe.pool.aspects),
     ]

@@ -118,9 +118,10 @@ def content_of(prompt: Prompt) -> bytes:
 
 
 def source_digest(resolved: Resolved) -> bytes:
-    """SHA-256 of what a recipe says of its source, the number of rows aside."""
+    """SHA-256 of what a recipe says of its source and of what is done to its rows, the number of
+    rows aside."""
     source = {key: value for key, value in resolved.recipe.source.items() if key != "rows"}
-    return digest_of(source)
+    return digest_of(source, *(chosen.identity() for chosen in resolved.transforms))
 
 
 def conversation(prompt: Prompt, system: str | None, *, fold: bool) -> tuple[Message, ...]:

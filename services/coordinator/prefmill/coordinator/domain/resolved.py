@@ -1,7 +1,7 @@
 """A recipe with all its plugins found and their options checked."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from prefmill.contracts.chat import Params
 from prefmill.contracts.recipe import ModelSpec, PluginSpec, Recipe
+from prefmill.contracts.rows import Prompt
 from prefmill.contracts.work import LaneKind, Shows
 from prefmill.contracts.workers import LaneSpec
 from prefmill.plugins import registry
@@ -16,6 +17,7 @@ from prefmill.plugins.destination import destinations_of
 from prefmill.plugins.digest import digest_of
 from prefmill.plugins.engine import Engine
 from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.files import plugin_files
 from prefmill.plugins.format import FormatContext
 from prefmill.plugins.lanes import engine_of, lane_of
 from prefmill.plugins.outputs import formats_of
@@ -23,6 +25,7 @@ from prefmill.plugins.pool import pools_of
 from prefmill.plugins.rubric import Rubric, shows_of
 from prefmill.plugins.sampler import Sampler
 from prefmill.plugins.source import Source
+from prefmill.plugins.transform import Chosen, transformed, transforms_of
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,12 @@ class ResolvedRubric:
     def shows(self) -> Shows:
         """What one verdict shows."""
         return shows_of(self.rubric)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The recipe's own file that it is from, with its hash; {} if a distribution has it."""
+        path, sha256 = getattr(self.rubric, "file", ("", ""))
+        return {path: sha256} if path else {}
 
 
 Placed = Callable[[PluginSpec], PluginSpec]
@@ -77,6 +86,12 @@ class Resolved:
     judges: tuple[ResolvedModel, ...]
     """Each with each of the rubrics, the first rubric's first."""
     rubrics: tuple[ResolvedRubric, ...]
+    transforms: tuple[Chosen, ...] = ()
+    """Before generation."""
+
+    def prompts(self, skip: int = 0) -> Iterator[Prompt]:
+        """The prompts from row `skip` on, as they are answered. Blocking: run it in a thread."""
+        return transformed(self.source, self.transforms, skip)
 
     def least_generations(self, shows: Shows) -> int:
         """Usable generations a row needs to be judged: a pair needs two, one is enough where each
@@ -100,6 +115,11 @@ def as_written(source: PluginSpec) -> PluginSpec:
 def resolve(recipe: Recipe, placed: Placed = as_written) -> Resolved:
     """Find and check everything; RecipeError holds all problems at once. `placed` gives a source
     the paths of what was uploaded."""
+    with plugin_files(recipe.plugins):
+        return _resolved(recipe, placed)
+
+
+def _resolved(recipe: Recipe, placed: Placed) -> Resolved:
     problems: list[str] = []
 
     def attempt(make: Callable[[], Any]) -> Any:
@@ -110,6 +130,7 @@ def resolve(recipe: Recipe, placed: Placed = as_written) -> Resolved:
             return None
 
     source = attempt(lambda: _plugin("sources", placed(recipe.source), "source"))
+    transforms = attempt(lambda: transforms_of(recipe.transforms, "transforms"))
     rubrics: tuple[ResolvedRubric, ...] = attempt(lambda: rubrics_of(recipe)) or ()
     sampler = attempt(lambda: _sampler(recipe))
     models = [attempt(lambda a=a, s=s: _model(recipe, a, s)) for a, s in recipe.models.items()]
@@ -133,6 +154,7 @@ def resolve(recipe: Recipe, placed: Placed = as_written) -> Resolved:
         _numbered([model for model in models if model]),
         _numbered([judge for judge in judges if judge]),
         rubrics,
+        transforms,
     )
 
 
@@ -173,11 +195,7 @@ def rubrics_of(recipe: Recipe) -> tuple[ResolvedRubric, ...]:
 
 def separate(specs: Sequence[PluginSpec]) -> Sequence[PluginSpec]:
     """`{ultrafeedback: [honesty], critique: null}`, where every key is a rubric, means several."""
-    if (
-        len(specs) > 1
-        or len(specs[0]) < 2
-        or not specs[0].keys() <= registry.installed("rubrics").keys()
-    ):
+    if len(specs) > 1 or len(specs[0]) < 2 or not specs[0].keys() <= registry.names("rubrics"):
         return specs
     return [{name: value} for name, value in specs[0].items()]
 
@@ -271,6 +289,7 @@ def _check_outputs(recipe: Recipe, aspects: tuple[str, ...], scoring: tuple[str,
     for group, spec, where in checks:
         attempt(lambda g=group, s=spec, w=where: _named(g, s, w))
     attempt(lambda: destinations_of(recipe.output))
+    attempt(lambda: transforms_of(recipe.output.transforms, "output.transforms"))
     if not problems:
         pairing = recipe.output.pairing
         context = FormatContext(tuple(recipe.judges), aspects, pairing, recipe.seed)

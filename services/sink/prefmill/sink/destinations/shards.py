@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from prefmill.contracts.api import FormatOutcome
 from prefmill.plugins.digest import digest_of
 from prefmill.plugins.errors import RecipeError
-from prefmill.plugins.format import Format, ScoredRow, arrow_schema
+from prefmill.plugins.format import Format, ScoredRow, Written, arrow_schema
 from prefmill.plugins.outputs import pages_of
 from prefmill.sink.destinations.card import CardFacts, card_of
 from prefmill.sink.destinations.disk import write_json, write_lines
@@ -80,7 +80,8 @@ class ShardWriter:
         summary.count(self._counts, row)
         side = self.split.side(row.row.prompt)
         for form in self.formats:
-            for config, written in form.write(row).items():
+            made = form.write(row) if row.left_out is None else _left_out(form, row.left_out)
+            for config, written in made.items():
                 self._tallies[config].count(written, side)
                 self._open[config, side].add(written.records)
 
@@ -165,6 +166,11 @@ class ShardWriter:
             for config, schema in self.schemas.items()
             for side in SIDES
         }
+
+
+def _left_out(form: Format, reason: str) -> dict[str, Written]:
+    """A row that a transform took out makes no data in any config."""
+    return dict.fromkeys(form.configs(), Written((), "dropped", reason))
 
 
 def schemas_of(formats: Sequence[Format]) -> dict[str, Any]:

@@ -1,0 +1,158 @@
+"""Transforms: rows are changed or left out, before generation or after pooling."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, ClassVar, Final, Protocol
+
+from pydantic import JsonValue
+
+from prefmill.contracts.base import Strict
+from prefmill.contracts.chat import Failure
+from prefmill.contracts.reasons import LEFT_OUT_BY, TRANSFORM_FAILED
+from prefmill.contracts.recipe import PluginSpec
+from prefmill.contracts.rows import Prompt
+from prefmill.plugins import registry
+from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.format import ScoredRow
+from prefmill.plugins.records import (
+    PROMPT_FIELDS,
+    SCORED_FIELDS,
+    Record,
+    prompt_record,
+    prompt_with,
+    scored_record,
+    scored_with,
+)
+from prefmill.plugins.source import Source
+
+log: Final = logging.getLogger("prefmill.transforms")
+
+
+class Transform(Protocol):
+    """Changes rows or leaves them out, one after the other; it never adds one, so that each keeps
+    its position. Deterministic: the rows are read again where a run goes on.
+
+    A row is a mapping, as `prefmill.plugins.records` has it. An exception costs that row alone.
+
+    Two attributes may be left out. `stateful = True`, of the class: what becomes of a row depends
+    on those before it, so every pass begins with the first one. `fields`: those it reads; before
+    generation there are fewer than after pooling, which is then found out when a recipe is checked.
+    """
+
+    Options: ClassVar[type[Strict]]
+
+    def __init__(self, options: Strict) -> None: ...
+
+    def apply(self, row: Record) -> Record | None:
+        """The row, changed or not; None to leave it out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A transform that a recipe names, with its checked options."""
+
+    where: str
+    name: str
+    plugin: Any
+    options: Strict
+
+    def identity(self) -> JsonValue:
+        """What determines its work: name, options, and of a plugin in a file its code."""
+        code: str = getattr(self.plugin, "digest", "")
+        return [self.name, self.options.model_dump(mode="json"), code]
+
+
+class Chain:
+    """Transforms one after the other, made afresh for one pass over the rows."""
+
+    def __init__(self, chosen: Sequence[Chosen]) -> None:
+        self._steps = [(each, each.plugin(each.options)) for each in chosen]
+
+    def prompt(self, prompt: Prompt) -> Prompt:
+        """The prompt as it goes on; with a failure if it is left out. One that could not be
+        loaded passes by."""
+        if prompt.failure is not None or not self._steps:
+            return prompt
+        found = self._applied(prompt_record(prompt))
+        if not isinstance(found, Failure):
+            try:
+                return prompt_with(prompt, found)
+            except ValueError as error:
+                found = _failed("transforms", error)
+        return prompt.model_copy(update={"failure": found})
+
+    def scored(self, row: ScoredRow) -> ScoredRow:
+        """The row as formats see it; one that is not loaded, or not finished, passes by."""
+        if row.row.prompt.failure is not None or row.row.open_cells or not self._steps:
+            return row
+        found = self._applied(scored_record(row))
+        if not isinstance(found, Failure):
+            try:
+                return scored_with(row, found)
+            except ValueError as error:
+                found = _failed("output.transforms", error)
+        if found.reason == TRANSFORM_FAILED:
+            log.warning("row %s: %s", row.row.prompt.id, found.detail)
+        return replace(row, left_out=found.reason)
+
+    def _applied(self, record: Record) -> Record | Failure:
+        for chosen, transform in self._steps:
+            try:
+                kept = transform.apply(record)
+            except Exception as error:  # noqa: BLE001 - one row that breaks it is one row
+                return _failed(f"{chosen.where} ({chosen.name})", error)
+            if kept is None:
+                return Failure(reason=f"{LEFT_OUT_BY}{chosen.name}", detail=chosen.where)
+            record = kept
+        return record
+
+
+def _failed(where: str, error: Exception) -> Failure:
+    said = " ".join(str(error).split())
+    return Failure(reason=TRANSFORM_FAILED, detail=f"{where}: {type(error).__name__}: {said}")
+
+
+def transforms_of(specs: Sequence[PluginSpec], where: str) -> tuple[Chosen, ...]:
+    """The transforms at a place of a recipe. RecipeError for all that do not exist, or refuse
+    their options."""
+    chosen: list[Chosen] = []
+    problems: list[str] = []
+    for index, spec in enumerate(specs):
+        place = f"{where}.{index}"
+        try:
+            name = registry.name_in("transforms", spec)
+            plugin, options = registry.named_options("transforms", spec, place)
+            _check_fields(plugin(options), name, early=where == "transforms")
+            chosen.append(Chosen(place, name, plugin, options))
+        except RecipeError as error:
+            problems += [p if p.startswith(place) else f"{place}: {p}" for p in error.problems]
+    if problems:
+        raise RecipeError(*problems)
+    return tuple(chosen)
+
+
+def _check_fields(transform: Transform, name: str, *, early: bool) -> None:
+    known = PROMPT_FIELDS if early else SCORED_FIELDS
+    for field in sorted(set(getattr(transform, "fields", ())) - set(known)):
+        hint = registry.nearest(field, known)
+        if early and field in SCORED_FIELDS:
+            hint = ", before there are scores; put it into `output.transforms`"
+        raise RecipeError(f"{name}: a row has no field {field!r}{hint}")
+
+
+def any_stateful(chosen: Sequence[Chosen]) -> bool:
+    """Whether rows have to be shown from the first on."""
+    return any(getattr(each.plugin, "stateful", False) for each in chosen)
+
+
+def transformed(source: Source, chosen: Sequence[Chosen], skip: int = 0) -> Iterator[Prompt]:
+    """The prompts of a source from row `skip` on, as they go on."""
+    if not chosen:
+        return source.read(skip)
+    chain = Chain(chosen)
+    if any_stateful(chosen):
+        return islice(map(chain.prompt, source.read(0)), skip, None)
+    return map(chain.prompt, source.read(skip))
