@@ -4,6 +4,7 @@ What is replaced: who is called (the engine stays where it speaks HTTP), and a s
 by a folder with a few rows of the same columns.
 """
 
+import hashlib
 import json
 import math
 import re
@@ -184,6 +185,26 @@ def check_completions(row: dict[str, Any]) -> None:
         assert completion["fine-grained_score"] == quality
         assert completion["overall_score"] == 1 + math.floor((quality - 1) * 9 / 4 + 0.5)
         assert completion["critique"]
+
+
+def test_the_average_of_the_jury_is_a_function_of_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with made(tmp_path, monkeypatch, "jury.yaml", sets=("source.rows=4",)) as done:
+        manifest = json.loads((done.out / "run.json").read_text())
+        assert manifest["pool"]["judges"] == {"avg_poll_ratings": None}
+        path, sha256 = next(iter(manifest["recipe"]["plugins"].items()))
+        assert Path(path) == EXAMPLES / "jury_average.py"
+        assert sha256 == hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        calls = done.server.calls()
+        again = ("export", "jury", "--format", "raw", "--pool", "mean", "--output", tmp_path / "m")
+        done.folder.run(*again)
+        assert done.server.calls() == calls
+    scores = [row["scores"] for row in done.tables["raw"]]
+    assert scores == [row["scores"] for row in tables(tmp_path / "m")["raw"]]
+    assert scores == [row["avg_poll_ratings"] for row in done.tables["distilabel"]]
+    ratings = [row["poll_ratings"] for row in done.tables["distilabel"]]
+    assert scores == [[sum(each) / 3 for each in zip(*row, strict=True)] for row in ratings]
 
 
 def test_one_side_of_every_on_policy_pair_is_the_users_own_checkpoint(
