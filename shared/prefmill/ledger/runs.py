@@ -36,6 +36,7 @@ class Run:
     source_done: bool
     rows: int
     rows_failed: int
+    """Rows that no model is asked about."""
     drawn: dict[str, int]
     """Alias → rows drawn for it; `LEFT_OUT` and a reason → rows that transforms left out."""
     created_at: datetime
@@ -48,6 +49,12 @@ class Run:
             for key, count in sorted(self.drawn.items())
             if key.startswith(LEFT_OUT)
         }
+
+    @property
+    def failed(self) -> int:
+        """Rows that could not be used: those that no model is asked about, and that no transform
+        left out."""
+        return self.rows_failed - sum(self.left_out.values())
 
 
 @dataclass(frozen=True, slots=True)

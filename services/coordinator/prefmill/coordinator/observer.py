@@ -222,13 +222,13 @@ def _run_seen(
         batches[_NAMES[each.state]] += each.batches
         rows[_NAMES[each.state]] += each.rows
     cap = plan.resolved.recipe.limits.cost_usd if plan else None
-    seen = RunSeen(run.name, run.state, run.rows, run.rows_failed, batches, rows, cap)
+    seen = RunSeen(run.name, run.state, run.rows, run.failed, batches, rows, cap)
     if plan is None:
         return seen
     by_id = {slot.id: slot for slot in slots}
     sight = Sight(run, plan, by_id, tallies, {}, {}, [])
     each = [_slot_seen(sight, slot, costs.get(slot.id)) for slot in plan.slots.values()]
-    return RunSeen(run.name, run.state, run.rows, run.rows_failed, batches, rows, cap, each)
+    return RunSeen(run.name, run.state, run.rows, run.failed, batches, rows, cap, each)
 
 
 def _slot_seen(sight: Sight, slot: PlanSlot, planned_each: float | None) -> SlotSeen:

@@ -60,7 +60,7 @@ def status_of(sight: Sight, fleet: Fleet) -> RunStatus:
         reason=run.reason,
         revision=run.revision,
         rows=run.rows,
-        rows_failed=run.rows_failed - sum(run.left_out.values()),
+        rows_failed=run.failed,
         rows_left_out=run.left_out,
         source_done=run.source_done,
         slots=tuple(slots),
