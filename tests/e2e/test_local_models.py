@@ -1,12 +1,17 @@
 """Models that run on this machine, each in a process and on devices of its own, through the real
 command; the engine is a stand-in, everything around it is real."""
 
+import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from prefmill.cli.connect import live
+from prefmill.contracts.api import SlotStatus
 
 from .command import Folder, tables, until
 
@@ -80,6 +85,91 @@ def test_with_fewer_devices_than_models_they_run_one_after_the_other(
         ("judge", "1"),
     ]
     assert "no device is free for it yet; 40 rows wait for it" in said
+
+
+def state_of(folder: Folder, alias: str) -> SlotStatus:
+    """How the one run of the folder stands with a model."""
+    client = until(lambda: live(str(folder.path / ".prefmill")), "coordinator")
+    (run,) = until(client.runs, "run")
+    return next(slot for slot in run.slots if slot.alias == alias)
+
+
+def failures(folder: Folder) -> list[dict[str, Any]]:
+    file = folder.path / "out" / "local" / "failures.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def broken(folder: Folder, how: str, rule: str) -> dict[str, Any]:
+    """Three models, two for each row, one of which cannot be loaded."""
+    fault = folder.path / "fault"
+    fault.write_text(how)
+    made = recipe(folder, a={}, b={}, c={"fails": str(fault), "load_s": 1.2})
+    made["generate"] = {"sampler": {"sample": 2}, "on_unavailable": rule}
+    return made
+
+
+def drawn(folder: Folder) -> list[dict[str, str | None]]:
+    """Model → its answer, by row."""
+    raw = tables(folder.path / "out" / "local")["raw"]
+    return [dict(zip(row["generation_models"], row["generations"], strict=True)) for row in raw]
+
+
+@pytest.mark.slow
+def test_rows_of_a_model_that_cannot_be_loaded_are_given_to_another(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFMILL_GPUS", "4")
+    said = folder.run("run", folder.recipe("local.yaml", broken(folder, "no memory", "redraw")))
+    assert "all calls are done" in said
+    check_whole(folder, 40)
+    assert {frozenset(row) for row in drawn(folder)} == {frozenset("ab")}
+    failed = failures(folder)
+    assert {line["reason"] for line in failed} == {"unavailable"}
+    assert {line["cell"]["alias"] for line in failed} == {"c"}
+    assert all("was drawn in its place: no memory" in line["detail"] for line in failed)
+
+
+@pytest.mark.slow
+def test_a_model_whose_worker_is_killed_at_each_load_is_skipped(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFMILL_GPUS", "4")
+    folder.run("run", folder.recipe("local.yaml", broken(folder, "killed", "skip")))
+    assert len([model for model, *_ in starts(folder) if model == "c"]) >= 3
+    rows = drawn(folder)
+    without = [row for row in rows if "c" in row]
+    assert 0 < len(without) < 40
+    assert all(row.pop("c") is None for row in without)
+    assert all(all(row.values()) for row in rows), "what the others owe is there"
+    assert len(failures(folder)) == len(without)
+    assert all("have ended while they loaded" in line["detail"] for line in failures(folder))
+
+
+@pytest.mark.slow
+def test_a_run_waits_for_a_model_lost_on_the_way_says_so_and_goes_on_when_it_is_back(
+    folder: Folder,
+) -> None:
+    made = recipe(folder, a={"most": 1, "fails": str(folder.path / "fault")}, b={})
+    made["source"]["inline"] = [f"sleep 0.0{1 + row % 7}" for row in range(200)]
+    made["judges"] = {"judge": {"engine": "simulated", "model": "judge"}}
+    made["judge"]["rubric"] = {"ultrafeedback": ["honesty"]}
+    process = folder.start("run", folder.recipe("local.yaml", made))
+    until(lambda: len(starts(folder)) == 2, "start of both models")
+    (pid,) = {int(pid) for model, pid, _ in starts(folder) if model == "a"}
+    until(lambda: state_of(folder, "a").done, "first answers")
+    (folder.path / "fault").write_text("no memory")
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: state_of(folder, "a").health == "unusable", "word of it")
+    until(lambda: state_of(folder, "b").done == 200, "what the other owes")
+    (folder.path / "fault").unlink()
+    folder.run("retry", "local")
+    said, _ = process.communicate(timeout=110)
+    assert process.returncode == 0, said
+    assert re.search(r"models\.a: unusable: no memory; \d+ rows wait for it", said)
+    raw = tables(folder.path / "out" / "local")["raw"]
+    assert [row["generations"] for row in raw] == [
+        [f"echo {prompt}"] * 2 for prompt in made["source"]["inline"]
+    ]
 
 
 def test_a_model_that_wants_more_devices_than_there_are_stops_the_run_before_it_begins(

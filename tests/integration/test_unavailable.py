@@ -6,7 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from prefmill.contracts.recipe import Recipe
-from prefmill.contracts.workers import LaneServed, WorkerAnnounced
+from prefmill.contracts.workers import LaneHealth, LaneServed, WorkerAnnounced
+from prefmill.coordinator.fleet import FORGOTTEN_AFTER_S, LOST_AFTER
 from prefmill.coordinator.unavailable import go_on_without
 from prefmill.ledger import runs
 
@@ -23,8 +24,8 @@ def pool(rule: str, **generate: Any) -> Recipe:
     return recipe(models=models, generate=step, source=source)
 
 
-def lose(rig: Rig, *aliases: str) -> None:
-    """A worker tells that it cannot load these models."""
+def lose(rig: Rig, *aliases: str, worker: str = "w", health: LaneHealth = "unusable") -> None:
+    """A worker tells that it cannot load these models, or that it tries."""
     slots = [slot for slot in rig.plan.models if slot.model.alias in aliases]
     served = tuple(
         LaneServed(
@@ -32,14 +33,12 @@ def lose(rig: Rig, *aliases: str) -> None:
             kind="generate",
             digest=slot.model.lane.digest,
             slots=1,
-            health="unusable",
+            health=health,
             detail="out of memory",
         )
         for slot in slots
     )
-    rig.fleet.note(
-        WorkerAnnounced(worker="w", service="generator", version="1", stopping=False, lanes=served)
-    )
+    rig.fleet.note(WorkerAnnounced(worker=worker, service="generator", version="1", lanes=served))
 
 
 async def go_on(rig: Rig) -> bool:
@@ -82,6 +81,19 @@ async def test_skipped_models_close_their_cells_and_the_rows_go_on(rig: Rig) -> 
     assert await rig.count("attempt") == 0
     assert await rig.count("answer") == 2 * ROWS
     assert await rig.count("verdict") == 2 * ROWS
+    assert await rig.count("batch") == 0
+
+
+async def test_a_model_whose_workers_are_killed_at_each_load_is_gone_as_well(rig: Rig) -> None:
+    await rig.submit(pool("skip", sampler="all"))
+    late = rig.fleet.clock
+    for attempt in range(1, LOST_AFTER + 1):
+        assert not await go_on(rig)
+        lose(rig, "a", worker=f"w{attempt}", health="probing")
+        rig.fleet.clock = lambda attempt=attempt: late() + attempt * 2 * FORGOTTEN_AFTER_S
+    await finish(rig)
+    assert await rig.count("failure", "detail LIKE '3 workers, one after the other%'") == ROWS
+    assert await rig.count("answer") == 2 * ROWS
     assert await rig.count("batch") == 0
 
 

@@ -3,6 +3,7 @@ for a while, has a child, says how many calls it wants, exports metrics, and may
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from prefmill.contracts.chat import Params, Usage
 from prefmill.plugins.engine import ChatRequest, Completion, EngineOptions
-from prefmill.plugins.errors import EngineDied
+from prefmill.plugins.errors import EngineDied, Unusable
 
 _CHILD = "import time; time.sleep(600)"
 
@@ -23,6 +24,9 @@ class LocalOptions(EngineOptions):
     gpus: int = 1
     load_s: float = 0.0
     """Loading blocks a thread for so long."""
+    fails: str = ""
+    """File that, if it is there, says what is wrong when the model is loaded; `killed` ends the
+    process, as the kernel does for want of memory."""
     most: int = 8
     """Calls that run at once; two more may wait."""
     child: str = ""
@@ -61,6 +65,13 @@ class LocalEngine:
             Path(self._options.child).write_text(str(self._child.pid))
         if self._options.load_s:
             await asyncio.to_thread(time.sleep, self._options.load_s)
+        if self._options.fails and (file := Path(self._options.fails)).exists():
+            self._fail(file.read_text())
+
+    def _fail(self, how: str) -> None:
+        if how == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise Unusable(how)
 
     async def stop(self) -> None:
         if self._child:

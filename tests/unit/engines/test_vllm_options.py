@@ -143,6 +143,16 @@ RuntimeError: Engine core initialization failed. See root cause above.
     assert cause_of(ValueError("no such quantization")) == "no such quantization"
 
 
+def test_a_process_that_was_killed_is_told_as_want_of_memory() -> None:
+    error = RuntimeError(
+        "Engine core initialization failed. See root cause above. Failed core proc(s): {'E': -9}"
+    )
+    said = cause_of(error, "")
+    assert "ended without a word" in said
+    assert "{'E': -9}" in said
+    assert MEMORY_ADVICE in said
+
+
 def test_the_sentence_of_a_validation_is_the_cause() -> None:
     error = ValueError(
         "1 validation error for ModelConfig\n  Value error, Model architectures ['Foo'] are not "

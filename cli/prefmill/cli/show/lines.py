@@ -42,6 +42,8 @@ def trouble(slot: SlotStatus) -> str:
         return ""
     wait = f"{plural(waiting, 'row')} wait{'s' if waiting == 1 else ''} for it"
     if slot.health is None:
+        if slot.detail:
+            return f"{slot.detail}; {wait}"
         if slot.gpus:
             return f"no device is free for it yet; {wait}"
         return f"no worker serves it; {wait}"

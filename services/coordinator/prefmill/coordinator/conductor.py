@@ -197,12 +197,13 @@ class Conductor:
         await self._announce(plan, needed)
         dispensable = {slot.lane for slot in gone_slots(plan, windows.gone(plan)).values()}
         for slug in sorted(needed):
-            health, detail = self.fleet.health(slug, plan.lanes[slug].digest)
-            if health == "unusable" and slug in dispensable:
+            digest = plan.lanes[slug].digest
+            if (wrong := self.fleet.trouble(slug, digest)) and slug in dispensable:
                 continue
-            if health == "unusable":
-                await self._fail(run, f"{_who(plan, slug)}: {detail}")
+            if wrong:
+                await self._fail(run, f"{_who(plan, slug)}: {wrong}")
                 return False
+            health, _ = self.fleet.health(slug, digest)
             waited = time.monotonic() - self._opened[slug]
             if health != "ready" and (health or waited < self.settings.worker_grace_s):
                 return False

@@ -9,6 +9,13 @@ from prefmill.contracts.api import LaneStatus, WorkerStatus
 from prefmill.contracts.workers import LaneHealth, LaneServed, WorkerAnnounced
 
 FORGOTTEN_AFTER_S: Final = 15.0
+LOST_AFTER: Final = 3
+"""So many workers that end while they load a model, one after the other, and none of which ever
+answered: the next one will not either."""
+_ENDED: Final = (
+    "workers, one after the other, have ended while they loaded the model; is there too little "
+    "memory? See their logs"
+)
 CLEARED_FOR_S: Final = 1.0
 """For so long after a lane was cleared, `unusable` may be an old announcement."""
 
@@ -20,12 +27,19 @@ class Fleet:
     clock: Callable[[], float] = time.monotonic
     _seen: dict[str, tuple[float, WorkerAnnounced]] = field(default_factory=dict)
     _cleared: dict[str, float] = field(default_factory=dict)
+    _lost: dict[str, set[str]] = field(default_factory=dict)
+    """Lane → workers that fell silent before they were ready for it; since one was, or the lane
+    was cleared."""
 
     def note(self, announced: WorkerAnnounced) -> bool:
         """Take an announcement; True if the worker is new."""
         if announced.stopping:
             self._seen.pop(announced.worker, None)
             return False
+        for lane in announced.lanes:
+            self._lost.get(lane.slug, set()).discard(announced.worker)
+            if lane.health == "ready":
+                self._lost.pop(lane.slug, None)
         new = announced.worker not in self._seen
         self._seen[announced.worker] = (self.clock(), announced)
         return new
@@ -33,6 +47,7 @@ class Fleet:
     def clear(self, slug: str) -> None:
         """The lane is tried again: what was said of it before counts no more."""
         self._cleared[slug] = self.clock()
+        self._lost.pop(slug, None)
 
     def workers(self) -> list[WorkerStatus]:
         """All live workers."""
@@ -69,13 +84,25 @@ class Fleet:
             return "probing", ""
         return "unusable", served[0].detail
 
+    def trouble(self, slug: str, digest: str) -> str:
+        """Why nobody can serve the lane: all its workers say that they cannot, or one after the
+        other is killed while it loads the model. Empty if somebody can, or may."""
+        health, detail = self.health(slug, digest)
+        if health == "unusable":
+            return detail or "no reason given"
+        lost = len(self._lost.get(slug, ()))
+        return f"{lost} {_ENDED}" if lost >= LOST_AFTER else ""
+
     def slots(self, slug: str, digest: str) -> int:
         """Calls that all live workers of the lane can have in flight."""
         return sum(lane.slots for lane in self.serving(slug, digest))
 
     def _live(self) -> Iterator[tuple[float, WorkerAnnounced]]:
         now = self.clock()
-        for name, (seen, _) in list(self._seen.items()):
+        for name, (seen, worker) in list(self._seen.items()):
             if now - seen > FORGOTTEN_AFTER_S:
                 del self._seen[name]
+                for lane in worker.lanes:
+                    if lane.health == "probing":
+                        self._lost.setdefault(lane.slug, set()).add(name)
         return iter(self._seen.values())

@@ -160,7 +160,7 @@ def _slot(sight: Sight, fleet: Fleet, slot: PlanSlot) -> SlotStatus:
         waiting=max(0, wanted - tally.done - tally.failed),
         workers=len(served),
         health="unusable" if paused else health,
-        detail=paused or detail,
+        detail=paused or fleet.trouble(lane.slug, lane.digest) or detail,
         gpus=gpus_of(slot),
         input_tokens=tally.input_tokens,
         output_tokens=tally.output_tokens,

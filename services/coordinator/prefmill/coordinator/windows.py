@@ -56,14 +56,12 @@ class Windows:
         )
 
     def gone(self, plan: Plan) -> dict[str, str]:
-        """Lanes of the plan that nobody can serve, and why: paused, or unusable to all workers."""
-        found: dict[str, str] = {}
-        for slug, spec in plan.lanes.items():
-            health, detail = self.fleet.health(slug, spec.digest)
-            why = self.paused.get(slug) or (detail if health == "unusable" else "")
-            if why:
-                found[slug] = why
-        return found
+        """Lanes of the plan that nobody can serve, and why: paused, or in trouble."""
+        trouble = {
+            slug: self.paused.get(slug) or self.fleet.trouble(slug, spec.digest)
+            for slug, spec in plan.lanes.items()
+        }
+        return {slug: why for slug, why in trouble.items() if why}
 
     def _first(self, plan: Plan) -> set[str]:
         """The lanes that begin a row, without those that are gone, unless all are."""

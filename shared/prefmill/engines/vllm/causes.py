@@ -34,6 +34,7 @@ _DEVICE: Final = re.compile(
     r"no CUDA-capable device|driver version is insufficient|invalid device ordinal",
     re.IGNORECASE,
 )
+_KILLED: Final = "a process of it has ended without a word, as one that ran out of memory does"
 _VALUE_ERROR: Final = re.compile(r"Value error, (.*?)(?: \[type=|$)", re.DOTALL)
 _PYDANTIC_TAIL: Final = re.compile(r" \[type=.*", re.DOTALL)
 
@@ -66,6 +67,8 @@ def error_log() -> Path | None:
 def cause_of(error: BaseException, said: str = "") -> str:
     """One line on a failure: what the processes below have said, or else the error itself."""
     found = first_raised(said) or _own(error)
+    if _HOLLOW.search(found):
+        found = f"{_KILLED} ({found})"
     line = one_line(found)
     if _MEMORY.search(found):
         return f"{line}; {MEMORY_ADVICE}"
