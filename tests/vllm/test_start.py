@@ -69,6 +69,18 @@ async def test_too_little_memory_says_what_to_lower(
     assert "lower max_model_len" in said
 
 
+async def test_a_core_killed_while_it_loads_is_told_as_want_of_memory(tiny: Path) -> None:
+    engine = engine_of(tiny)
+    before = _processes()
+    starting = asyncio.create_task(refusal(engine))
+    while not (cores := [p for p in _processes() - before if "spawn_main" in _command(p)]):
+        await asyncio.sleep(0.05)
+    os.kill(cores[0], signal.SIGKILL)
+    said = await starting
+    assert "ended without a word" in said
+    assert "lower max_model_len" in said
+
+
 async def test_an_adapter_that_does_not_fit_is_told(tiny: Path, tmp_path: Path) -> None:
     wrong = make_adapter(tmp_path / "wide", width=96)
     said = await refusal(engine_of(tiny, lora=str(wrong)))
@@ -112,6 +124,10 @@ def _processes() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
+def _command(pid: int) -> str:
+    return " ".join(psutil.Process(pid).cmdline())
+
+
 def _core(among: set[int]) -> int:
     """The process that has the workers below it."""
     return next(p for p in among if psutil.Process(p).children())
@@ -120,7 +136,7 @@ def _core(among: set[int]) -> int:
 def _ended(pids: set[int]) -> bool:
     """Gone within ten seconds, or at least dead; the resource tracker stays for the next start."""
     left = [psutil.Process(p) for p in pids if psutil.pid_exists(p)]
-    working = [p for p in left if "tracker" not in " ".join(p.cmdline())]
+    working = [p for p in left if "tracker" not in _command(p.pid)]
     _, alive = psutil.wait_procs(working, timeout=10)
     return not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
 
