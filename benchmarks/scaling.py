@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.llm import FakeLLM
+from benchmarks.scaling_sink import LOADS, measure_sinks
 from prefmill.cli.embedded import Home
 from prefmill.cli.embedded.stack import start_all
 
@@ -91,7 +92,9 @@ def _recipe(side: Side, workers: int, llm: FakeLLM) -> dict[str, Any]:
 
 
 def measure(side: Side, workers: int, llm: FakeLLM, folder: Path) -> float:
-    """Calls a second, from the first to the last, of so many workers."""
+    """Calls a second, from the first to the last, of so many workers; replies, of sinks."""
+    if side in LOADS:
+        return measure_sinks(workers, LOADS[side], folder)
     llm.reset(LATENCY_S)
     with start_all(Home(folder / f"{side}-{workers}")) as servers:
         port = _port()
@@ -119,11 +122,9 @@ def main() -> int:
     """Print the curve; 0 if every point has 90 % of linear or more."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8])
-    parser.add_argument("--sides", nargs="+", default=["generator", "judge"])
+    parser.add_argument("--sides", nargs="+", default=["generator", "judge", "sink"])
     arguments = parser.parse_args()
-    print(
-        f"| service | workers | calls/s | of the {SLOTS / LATENCY_S:.0f} possible each | ÷ linear |"
-    )
+    print("| service | workers | calls/s, replies/s | of what is possible | ÷ linear |")
     print("|---|---:|---:|---:|---:|")
     worst = 1.0
     with FakeLLM() as llm, tempfile.TemporaryDirectory() as folder:
@@ -134,7 +135,8 @@ def main() -> int:
                 one = one or rate / workers
                 share = rate / (workers * one)
                 worst = min(worst, share)
-                possible = rate / (workers * SLOTS / LATENCY_S)
+                one_could = LOADS[side].possible if side in LOADS else SLOTS / LATENCY_S
+                possible = rate / workers / one_could
                 print(
                     f"| {side} | {workers} | {rate:.0f} | {possible:.1%} | {share:.1%} |",
                     flush=True,
