@@ -310,6 +310,7 @@ def check(recipe: dict[str, Any]) -> tuple[list[str], bool]:
     devices."""
     from prefmill.contracts.recipe import Recipe
     from prefmill.contracts.workers import needs_devices
+    from prefmill.coordinator.domain.missing import lacking
     from prefmill.coordinator.domain.resolved import resolve
     from prefmill.plugins.errors import RecipeError
 
@@ -317,15 +318,8 @@ def check(recipe: dict[str, Any]) -> tuple[list[str], bool]:
         resolved = resolve(Recipe.model_validate(recipe))
     except RecipeError as error:
         return list(error.problems), False
-    models = [(f"models.{model.alias}", model) for model in resolved.models]
-    judges = [(f"judges.{judge.alias}", judge) for judge in resolved.judges]
-    if resolved.recipe.generate.on_unavailable != "wait" and not all(
-        _lacking(model) for _, model in models
-    ):
-        models = []  # the run goes on without those that cannot be had
-    lacking = [(where, _lacking(model)) for where, model in (*models, *judges)]
     devices = any(needs_devices(m.lane) for m in (*resolved.models, *resolved.judges))
-    return [f"{where}: {missing}" for where, missing in lacking if missing], devices
+    return list(lacking(resolved, _lacking)), devices
 
 
 def _lacking(model: Any) -> str | None:

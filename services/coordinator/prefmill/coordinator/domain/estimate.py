@@ -8,6 +8,7 @@ from typing import Final
 from prefmill.contracts.api import RunPlan, SlotPlan
 from prefmill.contracts.rows import Prompt
 from prefmill.contracts.work import JudgeRow
+from prefmill.coordinator.domain.missing import lacking
 from prefmill.coordinator.domain.prices import VARIABLE, context_of, price_of
 from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel, ResolvedRubric
 from prefmill.ledger.desired import subsets
@@ -193,8 +194,4 @@ def _problems(resolved: Resolved, rows: int | None, seen: _Sample) -> Iterator[s
         yield f"source: none of the first {seen.rows} rows can be used; see --rows and `columns`"
     elif not resolved.models and not any(sums.calls for sums in seen.sums.values()):
         yield "models: nobody answers, and the rows hold no `responses`; name models"
-    for model in (*resolved.models, *resolved.judges):
-        missing = model.engine.missing()
-        if missing:
-            kind = "models" if model.kind == "generate" else "judges"
-            yield f"{kind}.{model.alias}: {missing}"
+    yield from lacking(resolved, lambda model: model.engine.missing())
