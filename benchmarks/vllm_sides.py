@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -63,12 +63,15 @@ class Side:
 
 @contextmanager
 def _ended(process: subprocess.Popen[Any]) -> Generator[None]:
+    """In the end neither the process nor an engine that it started is left."""
     try:
         yield
     finally:
         os.killpg(process.pid, signal.SIGCONT)
         process.terminate()
         process.wait(40)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _prompt(number: int) -> Message:
