@@ -15,7 +15,10 @@ VERDICT = exactly(
     "judge rubric aspect sample order ratings rationales types rationales_for_ratings attributes "
     "statuses raw"
 )
-RAW = named("instruction messages generations generation_models scores verdicts")
+RAW = named(
+    "instruction messages generations generation_models principles principle_prompts scores "
+    "verdicts"
+)
 PREFERENCE = named(
     "prompt prompt_id chosen rejected chosen_model rejected_model chosen_rating rejected_rating"
 )

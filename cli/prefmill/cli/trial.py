@@ -9,13 +9,14 @@ from prefmill.contracts.chat import Message
 from prefmill.contracts.results import Reading
 from prefmill.contracts.rows import Prompt
 from prefmill.contracts.work import JudgeRow
-from prefmill.coordinator.domain.plan import conversation
+from prefmill.coordinator.domain.plan import content_of, conversation
 from prefmill.coordinator.domain.prices import price_of
 from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel
 from prefmill.ledger.desired import subsets
 from prefmill.plugins.digest import seed_of
 from prefmill.plugins.engine import ChatRequest, Completion
 from prefmill.plugins.errors import EngineError, Rejected
+from prefmill.plugins.principles import Drawn, source_of
 
 Say = Callable[[str], None]
 
@@ -39,12 +40,12 @@ class Trial:
         """Have a judge rate the row's answers; False if it failed."""
         assert judge.rubric is not None
         rubric = judge.rubric.rubric
-        authors, texts = await self._texts()
+        authors, texts, told = await self._texts()
         sets = subsets(judge.rubric.shows, len(texts))
         if not texts or not sets:
             self._say(f"the row has too few answers to judge: {len(texts)}")
             return False
-        asked = rubric.ask(self._judged(texts), aspect, sets[0])
+        asked = rubric.ask(self._judged(texts, told), aspect, sets[0])
         request = ChatRequest(asked.messages, judge.params, self._seed(judge), asked.schema)
         self._show(judge, request, f", aspect {aspect}")
         if self._unsent(judge):
@@ -59,44 +60,51 @@ class Trial:
             self._say(line)
         return True
 
-    def _asked(self, model: ResolvedModel) -> ChatRequest:
-        fold = model.spec.system == "fold"
+    def _asked(self, model: ResolvedModel, sample: int = 0) -> ChatRequest:
         system = self._resolved.recipe.generate.system
-        messages = conversation(self._prompt, system, fold=fold)
+        messages = conversation(self._prompt, model, system, self._drawn(model, sample))
         return ChatRequest(messages, model.params, self._seed(model))
+
+    def _drawn(self, model: ResolvedModel, sample: int) -> Drawn | None:
+        principles = self._resolved.principles
+        content, source = content_of(self._prompt), source_of(self._prompt)
+        return principles and principles.draw(content, source, model.alias, sample)
 
     def _seed(self, model: ResolvedModel) -> int:
         return seed_of("try", self._resolved.recipe.seed, model.key.hex(), self._row)
 
-    def _judged(self, texts: Sequence[str]) -> JudgeRow:
+    def _judged(self, texts: Sequence[str], told: Sequence[str | None]) -> JudgeRow:
         return JudgeRow(
             row=self._row,
             instruction=self._prompt.instruction,
             history=self._prompt.messages[:-1],
             reference=self._prompt.reference,
             generations=tuple(texts),
+            principles=tuple(told),
             cells=(),
         )
 
-    async def _texts(self) -> tuple[list[str], list[str]]:
-        """Who wrote what is to be judged: the row's own answers, or ones made now."""
+    async def _texts(self) -> tuple[list[str], list[str], list[str | None]]:
+        """Who wrote what is to be judged, and what they had been told: the row's own answers, or
+        ones made now."""
         given = [(g.model, g.text) for g in self._prompt.responses if g.text]
         if given:
-            return [model for model, _ in given], [text for _, text in given]
+            return [model for model, _ in given], [text for _, text in given], []
         if self._resolved.sampler is None:
-            return [], []
+            return [], [], []
         by_alias = {model.alias: model for model in self._resolved.models}
         drawn = [by_alias[alias] for alias in self._resolved.sampler.draw(self._row)]
-        models = [model for model in drawn for _ in range(model.spec.samples)]
-        texts = await asyncio.gather(*(self._answer(model) for model in models))
-        return [model.alias for model in models], list(texts)
+        models = [(model, sample) for model in drawn for sample in range(model.spec.samples)]
+        texts = await asyncio.gather(*(self._answer(model, sample) for model, sample in models))
+        told = [self._drawn(model, sample) for model, sample in models]
+        return [m.alias for m, _ in models], list(texts), [one and one.wording for one in told]
 
-    async def _answer(self, model: ResolvedModel) -> str:
+    async def _answer(self, model: ResolvedModel, sample: int) -> str:
         """An answer to be judged; a placeholder where none can be had."""
         why = model.engine.missing()
         if why is None:
             try:
-                return (await _complete(model, self._asked(model))).text
+                return (await _complete(model, self._asked(model, sample))).text
             except EngineError as error:
                 why = error.detail
         self._say(f"a placeholder stands for the answer of {model.alias}: {why}")

@@ -76,6 +76,32 @@ class ModelSpec(Strict):
         return dict(self.model_extra or {})
 
 
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+Odds = str | tuple[str, ...] | dict[str, Weight]
+"""One principle; several, equally likely; or each with its weight."""
+
+
+class PrinciplesSpec(Strict):
+    """A principle is drawn for every answer, and one of its wordings is told to the model."""
+
+    profile: str | None = Field(
+        default=None, description="Odds to begin with: `ultrafeedback` or `ultrafeedback-code`."
+    )
+    odds: dict[str, Odds] = Field(
+        default={},
+        description="By the `source` of a prompt, `*` for all others; over those of the profile: "
+        "`{flan: {helpfulness: 80, honesty: 20}, '*': honesty}`.",
+    )
+    wordings: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(
+        default={}, description="Principle → the ways to tell it, of which one is drawn."
+    )
+
+
+def _profile(value: object) -> object:
+    return {"profile": value} if isinstance(value, str) else value
+
+
 class GenerateStep(Strict):
     """How answers are made."""
 
@@ -87,6 +113,10 @@ class GenerateStep(Strict):
         description="A model that cannot be had: wait for it, go on without it, or draw another "
         "of the pool for its rows.",
     )
+    principles: Annotated[
+        PrinciplesSpec | None,
+        BeforeValidator(_profile, json_schema_input_type=PrinciplesSpec | str | None),
+    ] = Field(default=None, description="What each answer is told to live up to; a profile.")
 
 
 class JudgeStep(Strict):

@@ -43,7 +43,7 @@ class Generation(Frozen):
     failure: Failure | None = Field(default=None, description="Why there is none.")
     principle: str | None = Field(default=None, description="The principle drawn for it, if any.")
     system: str | None = Field(
-        default=None, description="The system prompt drawn for it, where one was."
+        default=None, description="The words in which it was told, within the system prompt."
     )
 
 

@@ -38,7 +38,7 @@ class GenerateCell(Frozen):
         default=None, description="Name of the principle drawn for this answer."
     )
     system: str | None = Field(
-        default=None, description="Its wording, which `messages` begin with already: echoed."
+        default=None, description="Its wording, which the system prompt holds already: echoed."
     )
 
 
@@ -80,7 +80,7 @@ class JudgeRow(Frozen):
     generations: tuple[str, ...] = Field(description="Usable texts, in the row's own order.")
     principles: tuple[str | None, ...] = Field(
         default=(),
-        description="The principle each of them was to follow; () where none were drawn.",
+        description="What each of them was told to live up to, in these words; () where none was.",
     )
     cells: tuple[JudgeCell, ...] = Field(description="Verdicts wanted.")
 

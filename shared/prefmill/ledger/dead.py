@@ -27,7 +27,7 @@ async def store_dead(connection: AsyncConnection, died: BatchDied) -> None:
         },
     )
     work = parsed(died.subject, died.payload)
-    if work is not None and len(work.rows) == 1:
+    if work is not None and len({row.row for row in work.rows}) == 1:
         await _fail_cells(connection, work, died.error)
     if batch is not None:
         await connection.execute(statements.DIED, {"ids": [batch]})

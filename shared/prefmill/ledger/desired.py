@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from prefmill.contracts.base import Frozen
 from prefmill.contracts.work import Shows
 from prefmill.ledger.planning import CellKey
+from prefmill.plugins.principles import Principles
 
 Generation = tuple[int, int]
 """Slot and sample."""
@@ -54,6 +55,9 @@ class Desired(Frozen):
     rubrics: tuple[DesiredRubric, ...] = Field(default=(), description="How answers are judged.")
     judge_samples: dict[str, int] = Field(
         default={}, description="Verdicts of a judge on the same, where not one."
+    )
+    principles: Principles | None = Field(
+        default=None, description="What answers are told to live up to, with every wording."
     )
     rows: int | None = Field(default=None, description="Rows from here on are not wanted.")
 

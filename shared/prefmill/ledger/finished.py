@@ -40,6 +40,7 @@ class StoredRow:
 
     position: int
     prompt: Prompt
+    content: bytes
     models: tuple[str, ...]
     given: bool
     answers: dict[tuple[int, int], StoredAnswer] = field(default_factory=dict)
@@ -49,7 +50,7 @@ class StoredRow:
 
 
 _PROMPTS = sa.text("""
-    SELECT position, body::text, models, given FROM prompt
+    SELECT position, body::text, content, models, given FROM prompt
     WHERE run_id = :run AND position = ANY(:rows)
 """)
 _ANSWERS = sa.text("""
@@ -72,9 +73,9 @@ async def stored_rows(
     """The rows at these positions, in order of position."""
     where: dict[str, Any] = {"run": run_id, "rows": list(positions)}
     rows: dict[int, StoredRow] = {}
-    for position, body, models, given in await connection.execute(_PROMPTS, where):
+    for position, body, content, models, given in await connection.execute(_PROMPTS, where):
         prompt = Prompt.model_validate_json(body)
-        rows[position] = StoredRow(position, prompt, tuple(models), given)
+        rows[position] = StoredRow(position, prompt, content, tuple(models), given)
     for position, slot, sample, *answer in await connection.execute(_ANSWERS, where):
         rows[position].answers[slot, sample] = StoredAnswer(*answer)
     for position, *key, model, shown, readings, raw in await connection.execute(_VERDICTS, where):

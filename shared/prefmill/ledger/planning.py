@@ -52,6 +52,8 @@ class RowState:
     content: bytes
     models: tuple[str, ...]
     given: bool
+    source: str | None = None
+    """The row's column `source`, where it was asked for."""
     answers: dict[tuple[int, int], bytes] = field(default_factory=dict)
     """(slot, sample) → SHA-256 of the text."""
     verdicts: set[CellKey] = field(default_factory=set)
@@ -112,13 +114,15 @@ async def live_batches(connection: AsyncConnection, run_id: int) -> list[StoredB
 
 
 async def row_states(
-    connection: AsyncConnection, run_id: int, positions: Sequence[int]
+    connection: AsyncConnection, run_id: int, positions: Sequence[int], *, sources: bool = False
 ) -> list[RowState]:
-    """The stored keys of these rows; rows that cannot be used are left out."""
+    """The stored keys of these rows, with their `sources` if asked; rows that cannot be used are
+    left out."""
     where = {"run": run_id, "rows": list(positions)}
+    prompts = await connection.execute(_PROMPTS, where | {"sources": sources})
     rows = {
-        position: RowState(position, content, tuple(models), given)
-        for position, content, models, given in await connection.execute(_PROMPTS, where)
+        position: RowState(position, content, tuple(models), given, source)
+        for position, content, models, given, source in prompts
     }
     found = await connection.execute(_CLOSED, where)
     for position, slot, aspect, sample, value, kind, made, counted in found:
@@ -142,7 +146,10 @@ def _note(row: RowState, key: CellKey, kind: str, made: int, counted: int) -> No
 
 
 _PROMPTS = sa.text("""
-    SELECT position, content, models, given FROM prompt
+    SELECT position, content, models, given,
+           CASE WHEN :sources AND json_typeof(body #> '{metadata,source}') = 'string'
+                THEN body #>> '{metadata,source}' END
+    FROM prompt
     WHERE run_id = :run AND position = ANY(:rows) AND failure IS NULL
 """)
 _CLOSED = sa.text("""

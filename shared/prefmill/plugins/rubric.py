@@ -49,7 +49,8 @@ class Rubric(Protocol):
 
     def ask(self, row: JudgeRow, aspect: str, order: tuple[int, ...]) -> Question:
         """The question that shows `row.generations[i] for i in order`, numbered from 1. Where the
-        row has `principles`, `row.principles[i]` is what that generation was told to follow."""
+        row has `principles`, `row.principles[i]` is what that generation was told to live up to,
+        in these words."""
         ...
 
     def read(self, aspect: str, answer: str, texts: int) -> tuple[Reading, ...]:

@@ -1,16 +1,20 @@
 """Which cells a row lacks: the planner's only rule, checked against a plain simulation of a run."""
 
 import random
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prefmill.contracts.chat import Message
 from prefmill.contracts.recipe import Recipe
+from prefmill.contracts.rows import Prompt
 from prefmill.coordinator.domain.cells import lacking, usable
-from prefmill.coordinator.domain.plan import Plan
-from prefmill.coordinator.domain.resolved import resolve
+from prefmill.coordinator.domain.plan import Plan, conversation
+from prefmill.coordinator.domain.resolved import ResolvedModel, resolve
 from prefmill.ledger.desired import Desired, DesiredRubric, answer_key
 from prefmill.ledger.planning import CellKey, RowState
+from prefmill.plugins.principles import Drawn
 
 ALIASES = ("a", "b", "c")
 
@@ -161,3 +165,18 @@ def close(state: RowState, cell: object, chance: random.Random) -> None:
         state.verdicts.add(key)
     else:
         answer(state, key.slot_id)
+
+
+def test_a_principle_follows_the_rows_or_the_recipes_system_prompt_folded_if_need_be() -> None:
+    keeps = PLAN.resolved.models[0]
+    folds = replace(keeps, spec=keeps.spec.model_copy(update={"system": "fold"}))
+    user, own = Message(role="user", content="hi"), Message(role="system", content="Own.")
+    drawn = Drawn("honesty", "Be honest.")
+
+    def sent(model: ResolvedModel, *messages: Message) -> list[str]:
+        asked = conversation(Prompt(id="0", messages=messages), model, "Recipe's.", drawn)
+        return [message.content for message in asked]
+
+    assert sent(keeps, user) == ["Recipe's.\n\nBe honest.", "hi"]
+    assert sent(keeps, own, user) == ["Own.\n\nBe honest.", "hi"]
+    assert sent(folds, own, user) == ["Own.\n\nBe honest.\n\nhi"]

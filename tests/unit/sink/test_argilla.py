@@ -44,6 +44,8 @@ def row(number, strict, kind):
         "messages": [{"role": "user", "content": f"Question {number}?"}],
         "generations": ["one", None if None in strict else "two"],
         "generation_models": ["org/a", "org/b"],
+        "principles": [None, None],
+        "principle_prompts": [None, None],
         "scores": [None, None],
         "verdicts": [verdict("strict", strict), verdict("kind", kind)],
         "metadata": "{}",

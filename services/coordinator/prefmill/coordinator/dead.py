@@ -46,7 +46,7 @@ def _shown(batch: Dead) -> DeadBatch:
         run=batch.work.run if batch.work else None,
         kind="judge" if kind == "judge" else "generate",
         lane=lane.partition(".")[2],
-        rows=tuple(row.row for row in batch.work.rows) if batch.work else (),
+        rows=tuple(dict.fromkeys(row.row for row in batch.work.rows)) if batch.work else (),
         error=batch.error,
         deliveries=batch.deliveries,
         at=batch.at,

@@ -110,7 +110,9 @@ async def _states(
     positions = {row for batch in batches for row in batch.rows}
     if plan.desired.rows is not None:
         positions = {row for row in positions if row < plan.desired.rows}
-    return await planning.row_states(connection, plan.run_id, sorted(positions))
+    return await planning.row_states(
+        connection, plan.run_id, sorted(positions), sources=plan.desired.principles is not None
+    )
 
 
 def _reasons(batches: Sequence[StoredBatch]) -> Reasons:

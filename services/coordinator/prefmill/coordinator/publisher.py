@@ -126,10 +126,17 @@ async def _carried(
     carried = {batch.id: plan.carried.pop(batch.id, None) for batch in batches}
     forgotten = [batch for batch in batches if carried[batch.id] is None]
     positions = sorted({row for batch in forgotten for row in batch.rows})
-    states = await planning.row_states(connection, plan.run_id, positions) if positions else []
+    states = await _states(connection, plan, positions) if positions else []
     lacks = {state.position: (state, lacking(state, plan)) for state in states}
     derived = {batch.id: _of_slot(lacks, batch) for batch in forgotten}
     return {batch: rows or derived.get(batch, []) for batch, rows in carried.items()}
+
+
+async def _states(
+    connection: AsyncConnection, plan: Plan, positions: Sequence[int]
+) -> list[RowState]:
+    principled = plan.desired.principles is not None
+    return await planning.row_states(connection, plan.run_id, positions, sources=principled)
 
 
 def _of_slot(lacks: dict[int, tuple[RowState, list[Lacking]]], batch: StoredBatch) -> Carried:

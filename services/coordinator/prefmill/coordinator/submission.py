@@ -122,6 +122,7 @@ def desired_of(resolved: Resolved, slots: Mapping[bytes, int]) -> Desired:
         samples={alias: spec.samples for alias, spec in models.items() if spec.samples > 1},
         rubrics=tuple(_rubric(resolved, rubric, slots) for rubric in resolved.rubrics),
         judge_samples={alias: spec.samples for alias, spec in judges.items() if spec.samples > 1},
+        principles=resolved.principles,
         rows=rows_wanted(resolved),
     )
 

@@ -10,6 +10,7 @@ from prefmill.contracts.rows import Prompt
 from prefmill.coordinator.domain.cells import Lacking, usable
 from prefmill.coordinator.domain.plan import Carried, Plan, PlanSlot, conversation
 from prefmill.ledger.planning import RowState
+from prefmill.plugins.principles import Drawn
 
 ROWS: Final = 32
 BYTES: Final = 256 * 1024
@@ -39,18 +40,46 @@ def generate_rows(
 ) -> list[bytes]:
     """Each row of a GenerateBatch as JSON of GenerateRow. Made without the models: they would
     take half of the coordinator's time; the tests read every message with them."""
-    system = plan.resolved.recipe.generate.system
-    fold = slot.model.spec.system == "fold"
     return [
-        to_json(
-            {
-                "row": row.position,
-                "messages": conversation(prompts[row.position], system, fold=fold),
-                "cells": [_cell(cell) for cell in cells],
-            }
+        b",".join(
+            [
+                _generate_row(slot, plan, prompts[row.position], row.position, drawn, same)
+                for drawn, same in _alike(plan, row, cells)
+            ]
         )
         for row, cells in carried
     ]
+
+
+def _alike(
+    plan: Plan, row: RowState, cells: Sequence[Lacking]
+) -> list[tuple[Drawn | None, Sequence[Lacking]]]:
+    """The answers wanted of a row, by what they are told: those of one principle together."""
+    if plan.desired.principles is None:
+        return [(None, cells)]
+    by_drawn: defaultdict[Drawn | None, list[Lacking]] = defaultdict(list)
+    for cell in cells:
+        by_drawn[plan.drawn(row, (cell.slot.id, cell.key.sample))].append(cell)
+    return list(by_drawn.items())
+
+
+def _generate_row(
+    slot: PlanSlot,
+    plan: Plan,
+    prompt: Prompt,
+    position: int,
+    drawn: Drawn | None,
+    cells: Sequence[Lacking],
+) -> bytes:
+    system = plan.resolved.recipe.generate.system
+    told = {"principle": drawn.principle, "system": drawn.wording} if drawn else {}
+    return to_json(
+        {
+            "row": position,
+            "messages": conversation(prompt, slot.model, system, drawn),
+            "cells": [{**_cell(cell), **told} for cell in cells],
+        }
+    )
 
 
 def judge_rows(
@@ -73,14 +102,16 @@ def _judge_row(
     prompt: Prompt,
     texts: Mapping[tuple[int, int], str],
 ) -> bytes:
-    shown = usable(row, plan)
+    shown = [generation for generation, _ in usable(row, plan)]
+    told = [plan.drawn(row, generation) for generation in shown]
     return to_json(
         {
             "row": row.position,
             "instruction": prompt.instruction,
             "history": prompt.messages[:-1],
             "reference": prompt.reference,
-            "generations": [texts[generation] for generation, _ in shown],
+            "generations": [texts[generation] for generation in shown],
+            "principles": [one and one.wording for one in told] if any(told) else (),
             "cells": [
                 {
                     **_cell(cell),

@@ -39,29 +39,42 @@ def lacking(row: RowState, plan: Plan) -> list[Lacking]:
 
 def _lacking_answers(row: RowState, plan: Plan) -> list[Lacking]:
     cells = [cell for _, cell in plan.desired.generations(row.models, None)]
-    keys = [answer_key(cell) for cell in cells if cell not in row.answers]
-    return [_next(row, plan, key, row.content) for key in keys if key not in row.failures]
+    keys = [(cell, answer_key(cell)) for cell in cells if cell not in row.answers]
+    return [
+        _next(row, plan, key, row.content + _told(row, plan, [cell]))
+        for cell, key in keys
+        if key not in row.failures
+    ]
 
 
 def _lacking_verdicts(row: RowState, plan: Plan) -> list[Lacking]:
     shown = usable(row, plan)
     return [
-        _next(row, plan, wanted.key, _content(row, wanted, shown), wanted)
+        _next(row, plan, wanted.key, _content(row, plan, wanted, shown), wanted)
         for wanted in plan.desired.verdicts(shown)
         if wanted.key not in row.verdicts and wanted.key not in row.failures
     ]
 
 
 def _content(
-    row: RowState, wanted: WantedVerdict, usable: Sequence[tuple[Generation, bytes]]
+    row: RowState, plan: Plan, wanted: WantedVerdict, usable: Sequence[tuple[Generation, bytes]]
 ) -> bytes:
     """What a judge is asked about: the row, the question and the texts shown, in the row's order.
     A pair shown the other way round is another question."""
-    texts = b"".join([usable[index][1] for index in sorted(wanted.shown)])
+    shown = [usable[index] for index in sorted(wanted.shown)]
+    texts = b"".join([text for _, text in shown]) + _told(row, plan, [cell for cell, _ in shown])
     turned = (
         b"turned" if wanted.rubric.shows == "pairs" and wanted.shown[0] > wanted.shown[1] else b""
     )
     return row.content + bytes.fromhex(wanted.rubric.aspects[wanted.key.aspect]) + texts + turned
+
+
+def _told(row: RowState, plan: Plan, answers: Sequence[Generation]) -> bytes:
+    """The principles that these answers were told to live up to: empty without any."""
+    if plan.desired.principles is None:
+        return b""
+    drawn = [plan.drawn(row, answer) for answer in answers]
+    return b"".join([b"\0" + one.wording.encode() if one else b"\0" for one in drawn])
 
 
 def _next(
@@ -69,9 +82,9 @@ def _next(
 ) -> Lacking:
     slot = plan.slots[key.slot_id]
     made, counted = row.attempts.get(key, (0, 0))
-    digest = first = request_digest(plan.seed, slot.model.key, key, 0, content)
+    digest = first = request_digest(plan.seed, slot.model.answers, key, 0, content)
     if made:
-        digest = request_digest(plan.seed, slot.model.key, key, made, content)
+        digest = request_digest(plan.seed, slot.model.answers, key, made, content)
     last = counted + 1 >= plan.attempts
     order: tuple[int, ...] = ()
     if wanted:
@@ -80,11 +93,12 @@ def _next(
     return Lacking(slot, key, made, last, digest, order)
 
 
-def request_digest(seed: int, slot: bytes, key: CellKey, attempt: int, content: bytes) -> bytes:
-    """SHA-256 of everything that determines an answer: the slot's key holds engine, model,
-    parameters and rubric; `content` what is asked: the templates, and the texts to be judged."""
+def request_digest(seed: int, model: bytes, key: CellKey, attempt: int, content: bytes) -> bytes:
+    """SHA-256 of everything that determines an answer: `model` stands for engine, model,
+    parameters and rubric; `content` for what is asked: the row, the principle that is told, the
+    templates, and the texts to be judged."""
     asked = f"{seed}|{key.aspect}|{key.sample}|{attempt}|".encode()
-    return hashlib.sha256(asked + slot + content).digest()
+    return hashlib.sha256(asked + model + content).digest()
 
 
 def _order(first: bytes, attempt: int, texts: int) -> tuple[int, ...]:

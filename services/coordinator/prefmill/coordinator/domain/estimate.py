@@ -108,6 +108,7 @@ def _answers(resolved: Resolved, seen: _Sample, position: int, prompt: Prompt) -
     read = sum(tokens_in(m.content) + TOKENS_PER_MESSAGE for m in prompt.messages)
     if prompt.messages[0].role != "system" and resolved.recipe.generate.system:
         read += tokens_in(resolved.recipe.generate.system) + TOKENS_PER_MESSAGE
+    read += _told_tokens(resolved)
     by_alias = {model.alias: model for model in resolved.models}
     drawn = [by_alias[alias] for alias in resolved.sampler.draw(position)]
     for model in drawn:
@@ -118,6 +119,13 @@ def _answers(resolved: Resolved, seen: _Sample, position: int, prompt: Prompt) -
         for model in drawn
         for _ in range(model.spec.samples)
     ]
+
+
+def _told_tokens(resolved: Resolved) -> int:
+    """Tokens of the principle that each answer is told, on average over all wordings."""
+    principles = resolved.principles
+    told = [t for texts in principles.wordings.values() for t in texts] if principles else []
+    return sum(map(tokens_in, told)) // len(told) if told else 0
 
 
 def _verdicts(

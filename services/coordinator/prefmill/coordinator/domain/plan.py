@@ -9,9 +9,10 @@ from prefmill.contracts.chat import Message
 from prefmill.contracts.rows import Prompt
 from prefmill.contracts.workers import LaneSpec
 from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel
-from prefmill.ledger.desired import Desired, subsets
+from prefmill.ledger.desired import Desired, Generation, subsets
 from prefmill.ledger.planning import RowState
 from prefmill.plugins.digest import digest_of
+from prefmill.plugins.principles import Drawn
 
 if TYPE_CHECKING:
     from prefmill.coordinator.domain.cells import Lacking
@@ -102,6 +103,15 @@ class Plan:
             calls[slot.lane] = max(calls[slot.lane], self.calls_per_row(slot))
         return calls
 
+    def drawn(self, row: RowState, generation: Generation) -> Drawn | None:
+        """The principle of one answer; None where none was drawn. The row's source is known only
+        where the revision has principles."""
+        principles = self.desired.principles
+        if principles is None or row.given:
+            return None
+        slot, sample = generation
+        return principles.draw(row.content, row.source, self.slots[slot].model.alias, sample)
+
     @cached_property
     def lanes(self) -> dict[str, LaneSpec]:
         """All lanes this revision uses, by slug."""
@@ -124,15 +134,20 @@ def source_digest(resolved: Resolved) -> bytes:
     return digest_of(source, *(chosen.identity() for chosen in resolved.transforms))
 
 
-def conversation(prompt: Prompt, system: str | None, *, fold: bool) -> tuple[Message, ...]:
-    """The messages a model is sent: with the recipe's system prompt where the row has none, and
-    folded into the first user turn for models that refuse system prompts."""
+def conversation(
+    prompt: Prompt, model: ResolvedModel, system: str | None, drawn: Drawn | None = None
+) -> tuple[Message, ...]:
+    """The messages a model is sent: with the recipe's system prompt where the row has none, the
+    principle drawn for the answer after it, and all that folded into the first user turn for
+    models that refuse system prompts."""
     messages = prompt.messages
     if messages[0].role == "system":
         system, messages = messages[0].content, messages[1:]
+    if drawn:
+        system = f"{system}\n\n{drawn.wording}" if system else drawn.wording
     if not system:
         return messages
-    if not fold:
+    if model.spec.system != "fold":
         return (Message(role="system", content=system), *messages)
     first = messages[0].model_copy(update={"content": f"{system}\n\n{messages[0].content}"})
     return (first, *messages[1:])

@@ -22,6 +22,7 @@ from prefmill.plugins.format import FormatContext
 from prefmill.plugins.lanes import engine_of, lane_of
 from prefmill.plugins.outputs import formats_of
 from prefmill.plugins.pool import pools_of
+from prefmill.plugins.principles import Principles, principles_of
 from prefmill.plugins.rubric import Rubric, shows_of
 from prefmill.plugins.sampler import Sampler
 from prefmill.plugins.source import Source
@@ -56,8 +57,11 @@ Placed = Callable[[PluginSpec], PluginSpec]
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """A model, or a judge with one of the rubrics: its lane, and `key`, the digest (32 bytes) of
-    all that determines its answers to a given row and aspect. `label` tells the rubrics apart."""
+    """A model, or a judge with one of the rubrics. `label` tells the rubrics apart.
+
+    `answers` is the digest (32 bytes) of all that determines its answers to a given request; `key`
+    of all that determines them for a given row, which principles have a part in.
+    """
 
     kind: LaneKind
     alias: str
@@ -65,6 +69,7 @@ class ResolvedModel:
     engine: Engine
     params: Params
     lane: LaneSpec
+    answers: bytes
     key: bytes
     rubric: ResolvedRubric | None = None
     label: str = ""
@@ -88,6 +93,7 @@ class Resolved:
     rubrics: tuple[ResolvedRubric, ...]
     transforms: tuple[Chosen, ...] = ()
     """Before generation."""
+    principles: Principles | None = None
 
     def prompts(self, skip: int = 0) -> Iterator[Prompt]:
         """The prompts from row `skip` on, as they are answered. Blocking: run it in a thread."""
@@ -143,6 +149,7 @@ def _resolved(recipe: Recipe, placed: Placed) -> Resolved:
     scoring = recipe.pool.of or aspects[: len(rubrics[0].rubric.aspects) if rubrics else 0]
     attempt(lambda: _check_outputs(recipe, aspects, scoring))
     attempt(lambda: _check_scored(recipe, aspects))
+    principles = attempt(lambda: principles_of(recipe.generate.principles, recipe.seed))
     problems.extend(_contradictions(recipe))
     if problems:
         raise RecipeError(*dict.fromkeys(problems))
@@ -151,10 +158,11 @@ def _resolved(recipe: Recipe, placed: Placed) -> Resolved:
         recipe,
         source,
         sampler,
-        _numbered([model for model in models if model]),
+        _numbered([model for model in models if model], principles),
         _numbered([judge for judge in judges if judge]),
         rubrics,
         transforms,
+        principles,
     )
 
 
@@ -223,7 +231,7 @@ def _sampler(recipe: Recipe) -> Sampler | None:
 def _model(recipe: Recipe, alias: str, spec: ModelSpec) -> ResolvedModel:
     engine, options = engine_of(f"models.{alias}", spec)
     params = spec.params.over(recipe.generate.params)
-    key = digest_of(
+    answers = digest_of(
         "generate",
         spec.engine,
         options.identity(),
@@ -238,7 +246,8 @@ def _model(recipe: Recipe, alias: str, spec: ModelSpec) -> ResolvedModel:
         engine,
         params,
         lane_of("generate", spec, options),
-        key,
+        answers,
+        answers,
         label=alias,
     )
 
@@ -248,7 +257,7 @@ def _judge(
 ) -> ResolvedModel:
     engine, options = engine_of(f"judges.{alias}", spec)
     params = spec.params.over(recipe.judge.params if recipe.judge else Params())
-    key = digest_of(
+    answers = digest_of(
         "judge",
         spec.engine,
         options.identity(),
@@ -258,18 +267,24 @@ def _judge(
     lane = lane_of("judge", spec, options)
     several = rubric and recipe.judge and len(separate(recipe.judge.rubrics)) > 1
     label = f"{alias}/{rubric.label}" if rubric and several else alias
-    return ResolvedModel("judge", alias, spec, engine, params, lane, key, rubric, label)
+    return ResolvedModel(
+        "judge", alias, spec, engine, params, lane, answers, answers, rubric, label
+    )
 
 
-def _numbered(models: list[ResolvedModel]) -> tuple[ResolvedModel, ...]:
-    """Two aliases of one and the same model get keys of their own, in order of the recipe."""
-    seen: dict[bytes, int] = {}
+def _numbered(
+    models: list[ResolvedModel], principles: Principles | None = None
+) -> tuple[ResolvedModel, ...]:
+    """Two aliases of one and the same model get keys of their own, in order of the recipe; under
+    other principles all have others."""
+    seen: Counter[bytes] = Counter()
     numbered: list[ResolvedModel] = []
     for model in models:
-        count = seen.get(model.key, 0)
-        seen[model.key] = count + 1
-        key = digest_of(model.key.hex(), count) if count else model.key
-        numbered.append(replace(model, key=key))
+        count = seen[model.answers]
+        seen[model.answers] += 1
+        answers = digest_of(model.answers.hex(), count) if count else model.answers
+        key = digest_of(answers.hex(), principles.key.hex()) if principles else answers
+        numbered.append(replace(model, answers=answers, key=key))
     return tuple(numbered)
 
 

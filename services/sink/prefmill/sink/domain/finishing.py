@@ -8,6 +8,7 @@ from prefmill.contracts.results import Reading
 from prefmill.contracts.rows import FinishedRow, Generation, Verdict
 from prefmill.ledger.desired import Desired, WantedVerdict, answer_key
 from prefmill.ledger.finished import StoredRow
+from prefmill.plugins.principles import Principles, source_of
 
 
 def finished(row: StoredRow, desired: Desired, given: Mapping[str, int]) -> FinishedRow:
@@ -16,7 +17,8 @@ def finished(row: StoredRow, desired: Desired, given: Mapping[str, int]) -> Fini
     if row.prompt.failure is not None:
         return FinishedRow(position=row.position, prompt=row.prompt)
     cells = desired.generations(row.models, given if row.given else None)
-    generations = [_generation(row, alias, cell) for alias, cell in cells]
+    principles = None if row.given else desired.principles
+    generations = [_generation(row, alias, cell, principles) for alias, cell in cells]
     open_answers = 0 if row.given else sum(_is_open(generation) for generation in generations)
     usable = [i for i, generation in enumerate(generations) if generation.text is not None]
     shown = [(cells[i][1], row.answers[cells[i][1]].text_sha) for i in usable]
@@ -35,7 +37,10 @@ def _is_open(generation: Generation) -> bool:
     return generation.text is None and generation.failure is None
 
 
-def _generation(row: StoredRow, alias: str, cell: tuple[int, int]) -> Generation:
+def _generation(
+    row: StoredRow, alias: str, cell: tuple[int, int], principles: Principles | None
+) -> Generation:
+    drawn = principles and principles.draw(row.content, source_of(row.prompt), alias, cell[1])
     answer = row.answers.get(cell)
     key = answer_key(cell)
     failure = row.failures.get((key.slot_id, key.aspect, key.sample, key.target))
@@ -45,6 +50,8 @@ def _generation(row: StoredRow, alias: str, cell: tuple[int, int]) -> Generation
         sample=cell[1],
         text=answer.text if answer else None,
         failure=None if answer else failure,
+        principle=drawn.principle if drawn else None,
+        system=drawn.wording if drawn else None,
     )
 
 

@@ -51,6 +51,8 @@ SCHEMA: Final[Schema] = schema_of(
     messages=MESSAGES,
     generations=TEXTS,
     generation_models=TEXTS,
+    principles=TEXTS,
+    principle_prompts=TEXTS,
     scores=SCORES,
     verdicts=list_of(VERDICT),
 )
@@ -86,6 +88,8 @@ def record_of(scored: ScoredRow) -> Record:
         "messages": messages_of(prompt.messages),
         "generations": [generation.text for generation in generations],
         "generation_models": [model_of(generation) for generation in generations],
+        "principles": [generation.principle for generation in generations],
+        "principle_prompts": [generation.system for generation in generations],
         "scores": scored.scores,
         "verdicts": [_verdict(verdict, len(generations)) for verdict in scored.row.verdicts],
         "metadata": metadata_of(prompt),
