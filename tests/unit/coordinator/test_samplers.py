@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefmill.coordinator.samplers.all import AllOptions, AllSampler
+from prefmill.coordinator.samplers.on_policy import OnPolicyOptions, OnPolicySampler
 from prefmill.coordinator.samplers.pairs import meetings
 from prefmill.coordinator.samplers.sample import SampleOptions, SampleSampler
 from prefmill.coordinator.samplers.shares import apportion, shares_of
@@ -275,3 +276,62 @@ def test_samplers_come_in_by_their_names() -> None:
     assert plugin is SampleSampler
     assert options == SampleOptions(sample=2, seed=7)
     assert named_options("samplers", {"all": None}, "generate.sampler")[0] is AllSampler
+
+
+def on_policy(pool: list[str], seed: int = 7, **options: object) -> OnPolicySampler:
+    return OnPolicySampler(OnPolicyOptions.model_validate(options), pool, seed)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 3), st.integers(1, 6), st.data(), SEEDS)
+def test_own_models_answer_every_row_and_the_others_share_the_rest(
+    own: int, others: int, data: st.DataObject, seed: int
+) -> None:
+    size = data.draw(st.integers(1, others))
+    mine, rest = [f"own{n}" for n in range(own)], [f"m{n}" for n in range(others)]
+    draws = on_policy([*rest, *mine], seed, **{"on-policy": mine, "others": size})
+    alone = sampler(rest, size, seed)
+    drawn = [draws.draw(row) for row in range(1_000)]
+    assert all(draw == (*mine, *alone.draw(row)) for row, draw in enumerate(drawn))
+    counts = counts_of(drawn)
+    assert {counts[alias] for alias in mine} == {1_000}
+    assert all(abs(counts[alias] - 1_000 * size / others) < 1 for alias in rest)
+
+
+def test_others_of_the_own_model_are_weighted_seeded_and_drawn_by_batch_as_in_a_sample() -> None:
+    shared: dict[str, object] = {"weights": {"b": 3}, "per": "batch", "batch": 4, "seed": 11}
+    draws = on_policy(["a", "mine", "b", "c"], **{"on-policy": "mine", **shared})
+    alone = sampler(["a", "b", "c"], 1, 0, **shared)
+    assert [draws.draw(row)[1:] for row in range(400)] == [alone.draw(row) for row in range(400)]
+    assert {len(set(map(draws.draw, range(n, n + 4)))) for n in range(0, 400, 4)} == {1}
+    assert counts_of([draws.draw(row) for row in range(4_000)])["b"] == 2_400
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"on-policy": "mien"},
+            "on-policy: 'mien' is no model of this recipe; did you mean 'mine'",
+        ),
+        ({"on-policy": []}, "name the model that is trained"),
+        ({"on-policy": "mine", "others": 3}, "others: 3 other models .* has 2 besides mine"),
+        ({"on-policy": "mine", "weights": {"mine": 2}}, "'mine' answers every row"),
+        ({"on-policy": "mine", "weights": {"c": 2}}, "'c' is no model of this recipe"),
+    ],
+)
+def test_an_on_policy_draw_that_cannot_be_is_refused(
+    options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        on_policy(["mine", "a", "b"], **options)
+
+
+def test_on_policy_comes_in_by_its_name_and_needs_its_model() -> None:
+    plugin, options = named_options(
+        "samplers", {"on-policy": "mine", "others": 2}, "generate.sampler"
+    )
+    assert plugin is OnPolicySampler
+    assert (options.own, options.others) == ("mine", 2)
+    with pytest.raises(RecipeError, match="on-policy: Field required"):
+        named_options("samplers", {"on-policy": None}, "generate.sampler")
