@@ -36,12 +36,15 @@ async def store_dead(connection: AsyncConnection, died: BatchDied) -> None:
 
 
 def parsed(subject: str, payload: str) -> GenerateBatch | JudgeBatch | None:
-    """The batch that was published on a subject; None if it cannot be read."""
+    """The batch that was published on a subject; None if it, or the keys of its cells, cannot be
+    read."""
     model = JudgeBatch if subject.startswith("judge.") else GenerateBatch
     try:
-        return model.model_validate_json(payload)
+        work = model.model_validate_json(payload)
+        cells_of(work)
     except ValueError:
         return None
+    return work
 
 
 def cells_of(work: GenerateBatch | JudgeBatch) -> list[tuple[int, str, int, bytes]]:

@@ -32,8 +32,9 @@ MODELS: Final[dict[str, type[Reply]]] = {
     JUDGED.subject: BatchJudged,
 }
 
-POISON: Final = (DataError, IntegrityError)
-"""What a message's own content can cause, whoever stores it and whenever."""
+POISON: Final = (DataError, IntegrityError, ValueError)
+"""What a message's own content can cause, whoever stores it and whenever: a digest that is no hex
+is a ValueError."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,14 @@ class Handlers:
             except ValidationError as error:
                 log.warning("an unreadable message among the dead: %s", error)
             else:
-                await patiently(lambda died=died: self._store_dead(died))
+                await self._record(died)
             await held.done()
+
+    async def _record(self, died: BatchDied) -> None:
+        try:
+            await patiently(lambda: self._store_dead(died))
+        except POISON as error:
+            log.warning("a dead batch of %s cannot be recorded: %s", died.subject, error)
 
     async def _store(self, replies: Sequence[tuple[Held, Reply]]) -> None:
         if not replies:
