@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import pytest
 import yaml
 
 from prefmill.engines.simulated.quality import quality_of
+from prefmill.plugins.principles import profiles, wordings
 
 from .columns import COLUMNS, VERDICT
 from .command import Folder, Simulator, simulator, tables
@@ -174,6 +176,24 @@ def test_the_binarizations_of_ultrafeedback_come_from_one_run_without_another_ca
     assert len(tables(tmp_path / "all")["preference"]) > len(
         tables(tmp_path / "argilla")["preference"]
     )
+
+
+def test_each_completion_of_ultrafeedback_has_a_principle_of_its_source_and_its_references(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with made(tmp_path, monkeypatch, "ultrafeedback-original.yaml", sets=()) as done:
+        odds = profiles()[done.recipe["generate"]["principles"]]
+    rows, raw = done.tables["ultrafeedback"], done.tables["raw"]
+    assert Counter(row["source"] for row in rows) == dict.fromkeys(SOURCES, ROWS // 6)
+    for row, everything in zip(rows, raw, strict=True):
+        told = [(c["principle"], c["custom_system_prompt"]) for c in row["completions"]]
+        both = zip(everything["principles"], everything["principle_prompts"], strict=True)
+        assert told == list(both)
+        for principle, prompt in told:
+            assert odds[row["source"]][principle] > 0
+            assert prompt in wordings()[principle]
+        assert bool(row["correct_answers"]) == (row["source"] in {"flan", "truthful_qa"})
+        assert bool(row["incorrect_answers"]) == (row["source"] == "truthful_qa")
 
 
 def check_completions(row: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from prefmill.coordinator.domain.places import CODE, FILES, FOLDERS, REPOSITORY
 from prefmill.coordinator.domain.resolved import rubrics_of, separate
 from prefmill.coordinator.sources.files import Paths, files_of
 from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.source import with_each
 
 Say = Callable[[str], None]
 
@@ -22,17 +23,19 @@ def sent(recipe: Recipe, client: Client, say: Say) -> Recipe:
     what cannot be read, or cannot be sent."""
     if recipe.plugins:
         raise RecipeError(*(f"plugins: {path!r} {CODE}" for path in recipe.plugins))
-    update: dict[str, Any] = {"source": _source(recipe.source, client, say)}
+    update: dict[str, Any] = {
+        "source": with_each(recipe.source, lambda one, where: _source(one, where, client, say))
+    }
     if recipe.judge and any(key in spec for spec in recipe.judge.rubrics for key in FOLDERS):
         update["judge"] = _inlined(recipe, recipe.judge)
     return recipe.model_copy(update=update)
 
 
-def _source(source: PluginSpec, client: Client, say: Say) -> PluginSpec:
+def _source(source: PluginSpec, where: str, client: Client, say: Say) -> PluginSpec:
     hub = source.get("hub")
     if isinstance(hub, str) and (not REPOSITORY.fullmatch(hub) or Path(hub).is_dir()):
         raise RecipeError(
-            f"source.hub: {hub} is a folder of this machine, which the coordinator cannot read; "
+            f"{where}.hub: {hub} is a folder of this machine, which the coordinator cannot read; "
             "name its files instead, for example with `parquet`"
         )
     return {

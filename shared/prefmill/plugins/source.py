@@ -1,12 +1,23 @@
 """Sources: prompts, streamed."""
 
-from collections.abc import Iterator
-from typing import ClassVar, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, ClassVar, Protocol, cast
 
 from pydantic import Field
 
 from prefmill.contracts.base import Strict
+from prefmill.contracts.recipe import PluginSpec
 from prefmill.contracts.rows import Prompt
+
+
+class Taken(Strict):
+    """What is taken of the rows that have one value, and what is known of them."""
+
+    rows: int = Field(ge=1, description="The first so many.")
+    columns: dict[str, str] = Field(
+        default={}, description="Ours → theirs, over those of the source."
+    )
+    note: str | None = Field(default=None, description="Known of the right answer to all of them.")
 
 
 class SourceOptions(Strict):
@@ -20,6 +31,14 @@ class SourceOptions(Strict):
     rows: int | None = Field(default=None, ge=1, description="Only the first so many rows.")
     max_chars: int = Field(
         default=200_000, ge=1, description="A longer conversation is a failed row."
+    )
+    take: dict[str, Annotated[int, Field(ge=1)] | Taken] = Field(
+        default={},
+        description="How many rows of each value of the column `by`: `{flan: 20939}`; no others.",
+    )
+    by: str = Field(default="source", description="The column that `take` counts by.")
+    note: str | None = Field(
+        default=None, description="Known of the right answer to every row that brings no note."
     )
 
 
@@ -42,3 +61,16 @@ class Source(Protocol):
     def read(self, skip: int = 0) -> Iterator[Prompt]:
         """Its prompts from row `skip` on. Blocking: run it in a thread."""
         ...
+
+
+def with_each(spec: PluginSpec, change: Callable[[PluginSpec, str], PluginSpec]) -> PluginSpec:
+    """A recipe's source with a change made to it, or to each of the sources of a `mix`; `change`
+    is told their place in the recipe."""
+    mixed = spec.get("mix")
+    if not isinstance(mixed, list):
+        return change(spec, "source")
+    changed = [
+        change(cast("PluginSpec", one), f"source.mix.{number}") if isinstance(one, Mapping) else one
+        for number, one in enumerate(mixed)
+    ]
+    return {**spec, "mix": changed}

@@ -18,6 +18,7 @@ MODELS = (
     recipes.Recipe,
     recipes.ModelSpec,
     recipes.GenerateStep,
+    recipes.PrinciplesSpec,
     recipes.JudgeStep,
     recipes.PoolStep,
     recipes.Output,

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +15,7 @@ from prefmill.cli.recipes.secrets import secrets_in
 from prefmill.cli.recipes.sentences import keys_at, sentences
 from prefmill.contracts.recipe import Recipe
 from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.source import with_each
 
 _FILES = ("jsonl", "csv", "parquet")
 _FOLDERS = ("templates", "template")
@@ -113,17 +115,20 @@ def _absolute(value: dict[str, Any], folder: Path) -> dict[str, Any]:
     rooted = dict(value)
     if plugins := value.get("plugins"):
         rooted["plugins"] = _joined_keys(plugins, folder)
-    if source:
-        rooted["source"] = _rooted(source, (*_FILES, *_local_hub(source)), folder)
+    if isinstance(source, dict):
+        source = cast("dict[str, Any]", source)
+        rooted["source"] = with_each(
+            source, lambda one, _: _rooted(one, (*_FILES, *_local_hub(one)), folder)
+        )
     if isinstance(judge, dict):
         judge = cast("dict[str, Any]", judge)
         rooted["judge"] = judge | {"rubric": _rooted(judge.get("rubric"), _FOLDERS, folder)}
     return rooted
 
 
-def _local_hub(source: Any) -> tuple[str, ...]:
+def _local_hub(source: Mapping[str, Any]) -> tuple[str, ...]:
     """`org/name` is a repository; what begins with a dot or a tilde is a folder."""
-    hub = source.get("hub") if isinstance(source, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    hub = source.get("hub")
     return ("hub",) if isinstance(hub, str) and hub.startswith((".", "~")) else ()
 
 

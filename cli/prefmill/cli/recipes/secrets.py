@@ -12,7 +12,8 @@ _NAMES: Final = re.compile(
 )
 _VALUES: Final = re.compile(r"(?:Bearer\s+)?(?:sk-[\w-]{16,}|hf_\w{20,})")
 _IN_URL: Final = re.compile(r"\w+://[^/\s:@]+:[^/\s@]+@")
-_TEXTS: Final = (("source", "inline"), ("generate", "system"))
+_TEXTS: Final = (("generate", "system"),)
+_DATA: Final = ("columns", "inline", "wordings")
 """What is text or data, not options."""
 
 
@@ -24,7 +25,7 @@ def secrets_in(value: Any) -> list[str]:
 
 
 def _found(value: Any, path: Path) -> Iterator[tuple[Path, str | None]]:
-    if path[:2] in _TEXTS or (path and path[-1] == "columns"):
+    if path[:2] in _TEXTS or (path and path[-1] in _DATA):
         return
     if isinstance(value, dict):
         for key, inner in cast("dict[str, Any]", value).items():

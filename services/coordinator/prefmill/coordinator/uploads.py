@@ -21,6 +21,7 @@ from pydantic import JsonValue
 from prefmill.contracts.api import Upload
 from prefmill.contracts.recipe import PluginSpec
 from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.source import with_each
 
 SCHEME: Final = "upload:"
 REFERENCE: Final = re.compile(r"upload:([0-9a-f]{64})/(?!\.{1,2}$)([^/\\\x00-\x1f]{1,150})")
@@ -62,15 +63,22 @@ class Uploads:
 
     def placed(self, source: PluginSpec) -> PluginSpec:
         """A source with paths in place of its uploads. RecipeError for a malformed one."""
-        return {key: self._placed(value, f"source.{key}") for key, value in source.items()}
+        return with_each(
+            source,
+            lambda one, where: {k: self._placed(v, f"{where}.{k}") for k, v in one.items()},
+        )
 
     def check(self, source: PluginSpec) -> None:
         """See that the uploads of a source are here, each under its name too. RecipeError if one
         is not. Blocking."""
+        with_each(source, self._check)
+
+    def _check(self, source: PluginSpec, where: str) -> PluginSpec:
         for key, value in source.items():
             for text in value if isinstance(value, list) else [value]:
                 if isinstance(text, str) and text.startswith(SCHEME):
-                    self._name(text, f"source.{key}")
+                    self._name(text, f"{where}.{key}")
+        return source
 
     def _placed(self, value: JsonValue, where: str) -> JsonValue:
         if isinstance(value, list):

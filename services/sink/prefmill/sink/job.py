@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prefmill.contracts.api import ExportRequest
-from prefmill.contracts.recipe import Output, PoolStep, Recipe
+from prefmill.contracts.recipe import Output, PluginSpec, PoolStep, Recipe
 from prefmill.ledger import runs
 from prefmill.ledger.desired import Desired
 from prefmill.ledger.exports import Export
@@ -17,6 +17,7 @@ from prefmill.ledger.status import FailedCell
 from prefmill.plugins.files import plugin_files
 from prefmill.plugins.format import Format, FormatContext
 from prefmill.plugins.outputs import formats_of, with_formats
+from prefmill.plugins.source import with_each
 from prefmill.sink.destinations.card import CardFacts
 from prefmill.sink.domain.splitting import Split
 
@@ -126,11 +127,16 @@ def _recipe(job: Job) -> dict[str, Any]:
 
 def without_prompts(recipe: dict[str, Any]) -> dict[str, Any]:
     """A dumped recipe that says of prompts written into it only how many they are."""
-    source = recipe["source"]
+    return {**recipe, "source": with_each(recipe["source"], _without_prompts)}
+
+
+def _without_prompts(source: PluginSpec, where: str) -> PluginSpec:
+    del where
     if "inline" not in source:
-        return recipe
-    left_out = f"left out: {len(source['inline'] or ())} prompts"
-    return {**recipe, "source": {**source, "inline": left_out}}
+        return source
+    prompts = source["inline"]
+    count = len(prompts) if isinstance(prompts, list) else 0
+    return {**source, "inline": f"left out: {count} prompts"}
 
 
 def manifest_of(job: Job, facts: CardFacts) -> dict[str, Any]:

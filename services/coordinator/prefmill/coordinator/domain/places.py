@@ -12,12 +12,13 @@ from typing import Any, Final, cast
 
 from pydantic import JsonValue
 
-from prefmill.contracts.recipe import Recipe
+from prefmill.contracts.recipe import PluginSpec, Recipe
 from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.source import with_each
 
 FILES: Final = ("jsonl", "csv", "parquet")
 FOLDERS: Final = ("template", "templates")
-TEXTS: Final = ("inline", "columns")
+TEXTS: Final = ("inline", "columns", "note")
 """Options that hold what the user wrote, and may begin with anything."""
 
 REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -67,7 +68,7 @@ def refuse_folder(directory: str | None) -> None:
 
 
 def _places(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    yield from _source(recipe.source)
+    yield from _sources(recipe.source)
     specs: list[tuple[str, Mapping[str, JsonValue]]] = [
         ("generate.sampler", recipe.generate.sampler),
         *((f"transforms.{n}", spec) for n, spec in enumerate(recipe.transforms)),
@@ -99,16 +100,27 @@ def _variables(recipe: Recipe) -> Iterator[tuple[str, str]]:
                     yield f"{side}.{alias}.headers", value
 
 
-def _source(source: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]:
+def _sources(source: PluginSpec) -> Iterator[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+
+    def look(one: PluginSpec, where: str) -> PluginSpec:
+        found.extend(_source(one, where))
+        return one
+
+    with_each(source, look)
+    yield from found
+
+
+def _source(source: PluginSpec, where: str) -> Iterator[tuple[str, str]]:
     for key in FILES:
         for path in _strings(source.get(key)):
             if not path.startswith("upload:"):
-                yield f"source.{key}", path
+                yield f"{where}.{key}", path
     for name in _strings(source.get("hub")):
         if not REPOSITORY.fullmatch(name) or Path(name).exists():
-            yield "source.hub", name
+            yield f"{where}.hub", name
     plain = {key: value for key, value in source.items() if key not in (*FILES, *TEXTS, "hub")}
-    yield from _rooted(plain, "source")
+    yield from _rooted(plain, where)
 
 
 def _rubric(rubric: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]:

@@ -53,12 +53,15 @@ class _Draft:
 class PromptMapping:
     """Turns records into prompts, by the columns of a source."""
 
-    def __init__(self, columns: Columns, max_chars: int) -> None:
+    def __init__(self, columns: Columns, max_chars: int, note: str | None = None) -> None:
+        """`note` is said of every row that brings none of its own."""
         self.columns = columns
         self._max_chars = max_chars
+        self._note = note
         self._id_column = columns.get("id")
         self._system_column = columns.get("system")
-        self._knows_answers = any(map(columns.get, ("reference", "incorrect", "note")))
+        known = any(map(columns.get, ("reference", "incorrect", "note")))
+        self._knows_answers = known or bool(note)
 
     def prompt(self, record: Record | Unreadable, position: int) -> Prompt:
         """The prompt at `position`; with a failure if the record cannot be used."""
@@ -127,8 +130,8 @@ class PromptMapping:
         correct, incorrect, note = (
             self._answers(draft, ours) for ours in ("reference", "incorrect", "note")
         )
-        if correct or incorrect or note:
-            text = "\n".join(note) if note else None
+        text = "\n".join(note) if note else self._note
+        if correct or incorrect or text:
             draft.reference = Reference(correct=correct, incorrect=incorrect, note=text)
 
     def _answers(self, draft: _Draft, ours: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 from prefmill.contracts.rows import Prompt
 from prefmill.coordinator.sources.columns import FOUND, Columns
 from prefmill.coordinator.sources.mapping import PromptMapping, Record, Unreadable
+from prefmill.coordinator.sources.parts import Parts
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.source import SourceOptions
 
@@ -24,7 +25,9 @@ class RecordSource:
     def __init__(self, options: SourceOptions) -> None:
         """RecipeError if the column mapping is wrong."""
         self._rows = options.rows
-        self._mapping = PromptMapping(Columns(options.columns, self.found), options.max_chars)
+        columns = Columns(options.columns, self.found)
+        self._mapping = PromptMapping(columns, options.max_chars, options.note)
+        self._parts = Parts(options, self.found) if options.take else None
 
     def records(self, skip: int) -> Iterator[Record | Unreadable]:
         """Its records from row `skip` on."""
@@ -40,7 +43,7 @@ class RecordSource:
 
     def size(self) -> int | None:
         """How many rows it will yield; None if that is not cheap to know."""
-        known = self.count(self._rows)
+        known = self._parts.size if self._parts else self.count(self._rows)
         return known if known is None or self._rows is None else min(known, self._rows)
 
     def count(self, limit: int | None) -> int | None:
@@ -49,8 +52,13 @@ class RecordSource:
 
     def read(self, skip: int = 0) -> Iterator[Prompt]:
         """Its prompts from row `skip` on. RecipeError if there are none at all, or if a column
-        that is needed is missing."""
+        that is needed is missing. With `take` the data is read from its beginning: where row
+        `skip` lies is a matter of what comes before."""
         if self._rows is not None and skip >= self._rows:
+            return
+        if self._parts is not None:
+            prompts = self._parts.prompts(self._checked(self.records(0)))
+            yield from islice(prompts, skip, self._rows)
             return
         records = self.records(skip)
         if skip == 0:
@@ -70,4 +78,6 @@ class RecordSource:
         if not readable and isinstance(first, Unreadable):
             raise RecipeError(f"{self.place()}: none of its rows can be read; {first.detail}")
         self._mapping.columns.check(readable, self.place())
+        if self._parts is not None:
+            self._parts.check(readable, self.place())
         return chain(head, records)
