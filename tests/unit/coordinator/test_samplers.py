@@ -299,9 +299,9 @@ def test_own_models_answer_every_row_and_the_others_share_the_rest(
 
 
 def test_others_of_the_own_model_are_weighted_seeded_and_drawn_by_batch_as_in_a_sample() -> None:
-    shared: dict[str, object] = {"weights": {"b": 3}, "per": "batch", "batch": 4, "seed": 11}
-    draws = on_policy(["a", "mine", "b", "c"], **{"on-policy": "mine", **shared})
-    alone = sampler(["a", "b", "c"], 1, 0, **shared)
+    shared: dict[str, object] = {"weights": {"b": 3}, "per": "batch", "batch": 4}
+    draws = on_policy(["a", "mine", "b", "c"], 11, **{"on-policy": "mine", **shared})
+    alone = sampler(["a", "b", "c"], 1, 11, **shared)
     assert [draws.draw(row)[1:] for row in range(400)] == [alone.draw(row) for row in range(400)]
     assert {len(set(map(draws.draw, range(n, n + 4)))) for n in range(0, 400, 4)} == {1}
     assert counts_of([draws.draw(row) for row in range(4_000)])["b"] == 2_400
