@@ -112,6 +112,9 @@ class ExportStatus(Frozen):
         default={}, description="Models, judges, agreement and bias, as in `run.json`."
     )
     error: str = Field(default="", description="Why it failed.")
+    so_far: bool = Field(
+        default=False, description="Made while the run goes on, for who wants what there is."
+    )
 
 
 class RunStatus(Frozen):

@@ -28,13 +28,19 @@ class Export:
 
 _EXPORT = sa.select(*(EXPORT.c[name] for name in Export.__dataclass_fields__))
 
+_ONE_BY_ONE = sa.text("SELECT pg_advisory_xact_lock(hashtext('prefmill.export'))")
 _CLAIM = sa.text("""
+    WITH live AS (
+      SELECT id, run_id FROM export
+      WHERE state = 'writing' AND claimed_at >= now() - make_interval(secs => :stale_s))
     UPDATE export SET state = 'writing', claimed_at = now() WHERE id = (
       SELECT id FROM export
-      WHERE state = 'wanted'
-         OR state = 'writing' AND claimed_at < now() - make_interval(secs => :stale_s)
-      ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+      WHERE state IN ('wanted', 'writing') AND run_id NOT IN (SELECT run_id FROM live)
+      ORDER BY id LIMIT 1)
     RETURNING id
+""")
+_WITHDRAW = sa.text("""
+    DELETE FROM export WHERE run_id = :run AND state = 'wanted' AND spec::jsonb ? 'so_far'
 """)
 
 
@@ -74,9 +80,16 @@ async def export_by_id(connection: AsyncConnection, export_id: int) -> Export | 
 
 async def claim_export(connection: AsyncConnection, stale_s: float) -> Export | None:
     """Take an export to make it: one that is wanted, or whose sink has said nothing for
-    `stale_s` seconds."""
+    `stale_s` seconds. Those of a run are made one after another, so that what was asked for later
+    is also shown later."""
+    await connection.execute(_ONE_BY_ONE)
     claimed = (await connection.execute(_CLAIM, {"stale_s": stale_s})).scalar_one_or_none()
     return await export_by_id(connection, claimed) if claimed is not None else None
+
+
+async def withdraw_so_far(connection: AsyncConnection, run_id: int) -> None:
+    """Forget datasets so far that nobody has begun: the whole one comes."""
+    await connection.execute(_WITHDRAW, {"run": run_id})
 
 
 async def update_export(

@@ -1,6 +1,5 @@
 """Destinations: where a dataset goes beside the folder that every export writes."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, cast
 
@@ -17,18 +16,20 @@ class DestinationError(Exception):
 class Destination(Protocol):
     """Takes a whole dataset, as the folder of an export holds it.
 
-    One member may be left out: `formats`, the names of the formats it reads.
+    Two members may be left out: `formats`, the names of the formats it reads, and `every`, after
+    how many finished rows of a run that goes on it wants the dataset so far (None: only the whole
+    one). A recipe says the latter as the option `every`.
     """
 
     Options: ClassVar[type[Strict]]
 
     def __init__(self, options: Strict) -> None: ...
 
-    def publish(self, folder: Path, alive: Callable[[], None]) -> str:
+    def publish(self, folder: Path) -> str:
         """Take the dataset, in a thread that may block; where it is now, for a person.
 
-        Repeated after a failure, it goes on where it was. `alive` is called now and then, every
-        minute at least. DestinationError says what is wrong and what to do.
+        Repeated after a failure, it goes on where it was. DestinationError says what is wrong and
+        what to do.
         """
         ...
 

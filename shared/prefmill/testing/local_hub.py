@@ -48,6 +48,8 @@ class LocalHub:
     """The status that answers every write, if any: 403, 500, …"""
     drop_after: int | None = None
     """So many uploads are taken; then every one is cut off, until it is set to None."""
+    gate: threading.Event | None = None
+    """Uploads wait for it, if there is one: a slow connection."""
     uploads: list[str] = field(default_factory=list[str])
     """The objects taken, in order."""
     address: str = ""
@@ -169,6 +171,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._json({"transfer": "basic", "objects": told})
 
     def _take(self, oid: str, body: bytes) -> None:
+        if self.local.gate is not None:
+            self.local.gate.wait()
         if self.local.drop_after is not None and len(self.local.uploads) >= self.local.drop_after:
             self.close_connection = True
             self.connection.close()

@@ -78,7 +78,7 @@ def folder(tmp_path):
 def publish(argilla, folder, waits=None, **options):
     options = ArgillaOptions.model_validate({"url": argilla.address, "generations": 2, **options})
     pause = (waits if waits is not None else []).append
-    return ArgillaDestination(options, pause=pause).publish(folder, lambda: None)
+    return ArgillaDestination(options, pause=pause).publish(folder)
 
 
 def test_every_judge_has_a_question_of_its_own_with_its_rating_as_a_suggestion(argilla, folder):

@@ -61,7 +61,7 @@ def publish(folder, waits=None, **options):
         HubOptions.model_validate({"repo": "me/tiny", **options}),
         pause=(waits if waits is not None else []).append,
     )
-    return destination.publish(folder, lambda: None)
+    return destination.publish(folder)
 
 
 def test_a_dataset_is_private_and_without_the_failures(hub, folder):

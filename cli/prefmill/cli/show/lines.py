@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from prefmill.cli.show.numbers import count, dollars, plural, rate, seconds
 from prefmill.cli.show.pace import Pace, called, closed
-from prefmill.contracts.api import RunStatus, SlotStatus
+from prefmill.contracts.api import ExportStatus, RunStatus, SlotStatus
 
 _STATES = {
     "loading": "loading prompts",
@@ -115,8 +115,20 @@ def _sums(slot: SlotStatus) -> str:
 def _of_exports(before: RunStatus | None, after: RunStatus) -> Iterator[str]:
     old = {export.id: export.state for export in before.exports} if before else {}
     for export in reversed(after.exports):
-        if before and export.state == "writing" and old.get(export.id) != "writing":
-            yield f"writing the dataset to {export.directory}"
+        if before and old.get(export.id) != export.state and (said := _of_export(export)):
+            yield said
+
+
+def _of_export(export: ExportStatus) -> str:
+    match export.so_far, export.state:
+        case False, "writing":
+            return f"writing the dataset to {export.directory}"
+        case True, "written":
+            return f"the dataset so far is at {export.directory}"
+        case True, "failed":
+            return f"the dataset so far could not be shown: {export.error}"
+        case _:
+            return ""
 
 
 def hint(name: str, api: str | None) -> str:

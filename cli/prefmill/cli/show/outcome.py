@@ -24,6 +24,7 @@ def sum_line(config: str, sums: FormatOutcome) -> str:
         f"{plural(sums.ties, 'tie')} + {dropped:,} dropped"
     )
     line += f" ({reasons})" if dropped else ""
+    line += f"; {plural(sums.test, 'record')} kept for a test" if sums.test else ""
     return line if sums.records == sums.out else f"{line}; {plural(sums.records, 'record')}"
 
 

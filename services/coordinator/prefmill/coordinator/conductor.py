@@ -17,6 +17,7 @@ from prefmill.coordinator.loader import load
 from prefmill.coordinator.planner import plan_step
 from prefmill.coordinator.publisher import publish_step
 from prefmill.coordinator.settings import CoordinatorSettings
+from prefmill.coordinator.sofar import SoFar
 from prefmill.coordinator.status import look, spent
 from prefmill.coordinator.streams import Streams
 from prefmill.coordinator.submission import plan_of
@@ -65,6 +66,7 @@ class Conductor:
         self._opened: dict[str, float] = {}
         self._announced = 0.0
         self._fed = False
+        self._so_far = SoFar(ledger)
 
     def wake(self) -> None:
         """Look soon."""
@@ -178,6 +180,7 @@ class Conductor:
         worked |= await go_on_without(self.ledger, self.streams, plan, windows.gone(plan))
         if run.state != "running" and not await self._may_begin(run, plan, windows):
             return worked
+        await self._so_far.look(run, plan)
         if await self._publish(run, plan, windows):
             return True
         if not worked and run.source_done:
@@ -248,6 +251,7 @@ class Conductor:
                 spec = {"cost_usd": spent(await look(connection, current, plan))}
                 where = run.directory or ""
                 await runs.update_run(connection, run.id, state="finished", reason="")
+                await exports.withdraw_so_far(connection, run.id)
                 await exports.want_export(connection, run.id, run.revision, spec, where)
                 return
             lanes = await runs.lanes(connection)

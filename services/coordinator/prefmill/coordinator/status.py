@@ -98,6 +98,7 @@ def export_status(export: Export) -> ExportStatus:
         outcome={name: FormatOutcome.model_validate(value) for name, value in outcome.items()},
         summary=export.spec.get("summary", {}),
         error=export.error,
+        so_far="so_far" in export.spec,
     )
 
 

@@ -45,7 +45,7 @@ def build(settings: SinkSettings, probes: Probes) -> FastStream:
     ledger = Ledger(settings.database_url)
     counts = Counts() if probes.registry is not None else None
     handlers = Handlers(ledger, settings.pace_s, counts)
-    exporter = Exporter(ledger, settings.exports_dir, counts)
+    exporter = Exporter(ledger, settings.exports_dir, counts, settings.export_stale_s / 3)
     loops: list[PullLoop] = []
     tasks: list[asyncio.Task[None]] = []
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import shutil
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
@@ -53,17 +54,37 @@ class WaitFor:
 class Exporter:
     """Makes one export after another."""
 
-    def __init__(self, ledger: Ledger, exports_dir: Path, counts: Counts | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        exports_dir: Path,
+        counts: Counts | None = None,
+        beat_s: float = 20.0,
+    ) -> None:
         self._ledger = ledger
         self._exports_dir = exports_dir
         self._counts = counts
+        self._beat_s = beat_s
 
     async def make(self, export: Export) -> None:
         """Make a claimed export; note in the ledger how it ended."""
         began = time.monotonic()
-        state = await self._make(export)
+        beats = asyncio.create_task(self._beat(export))
+        try:
+            state = await self._make(export)
+        finally:
+            beats.cancel()
         if self._counts is not None:
             self._counts.exports[state].add(time.monotonic() - began)
+
+    async def _beat(self, export: Export) -> None:
+        """Hold on to a claim, however long a pool fits or an upload takes."""
+        while True:
+            await asyncio.sleep(self._beat_s)
+            try:
+                await self._update(export)
+            except (DBAPIError, InterfaceError, OSError) as error:
+                log.warning("export %d: no sign of life: %s", export.id, error)
 
     async def _make(self, export: Export) -> ExportState:
         try:
@@ -126,17 +147,16 @@ class Exporter:
         """Where the dataset is, once it is in all places that want it. Until it is at `address`,
         the export names that: it is taken up again by it."""
 
-        def alive() -> None:
-            wait_for(lambda: self._update(job.export))
-
+        if job.so_far:
+            return _shown_so_far(job, folder)
         where = str(folder.absolute())
         if address:
             store = StoreDestination(StoreOptions.model_validate({"files": address}))
-            where = store.publish(folder, alive)
+            where = store.publish(folder)
         else:  # so that a place that refuses leaves an export whose data can be found
             wait_for(lambda: self._update(job.export, directory=where))
         for place in destinations_of(job.output):
-            log.info("export %d: %s", job.export.id, place.publish(folder, alive))
+            log.info("export %d: %s", job.export.id, place.publish(folder))
         return where
 
     def _fit(self, job: Job, judges: Pool, aspects: Pool, wait_for: WaitFor) -> None:
@@ -176,6 +196,16 @@ class Exporter:
     async def _failed(self, run_id: int, positions: range) -> list[FailedCell]:
         async with self._ledger.begin() as connection:
             return await status.failed_cells(connection, run_id, positions)
+
+
+def _shown_so_far(job: Job, folder: Path) -> str:
+    """Where the dataset so far is shown. The folder goes: the next one is made anew, and a
+    destination knows what it has already."""
+    try:
+        places = [p for p in destinations_of(job.output) if getattr(p, "every", None)]
+        return ", ".join(place.publish(folder) for place in places)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _places(job: Job, exports_dir: Path) -> tuple[Path, str]:

@@ -52,6 +52,11 @@ class Job:
         return self.pool.of or tuple(r.name_of(aspect) for r in first for aspect in r.aspects)
 
     @property
+    def so_far(self) -> bool:
+        """Whether the run goes on: only for destinations that want what there is."""
+        return "so_far" in self.export.spec
+
+    @property
     def split(self) -> Split:
         """Which prompts are kept for a test."""
         return Split(self.output.test, self.recipe.seed)

@@ -76,7 +76,7 @@ class ArgillaDestination:
         self.options = options
         self.pause = pause
 
-    def publish(self, folder: Path, alive: Callable[[], None]) -> str:
+    def publish(self, folder: Path) -> str:
         """Make the dataset, or go on with it. DestinationError if the server refuses, cannot be
         reached, or has another dataset of that name."""
         client = self._client()
@@ -88,7 +88,6 @@ class ArgillaDestination:
         while batch := list(islice(rows, BATCH)):
             records = [layout.record(row, ids) for row in batch]
             client.call("PUT", f"datasets/{dataset['id']}/records/bulk", {"items": records})
-            alive()
         return f"{client.url}/dataset/{dataset['id']}/annotation-mode"
 
     def _client(self) -> ArgillaClient:

@@ -41,6 +41,12 @@ class HubOptions(Strict):
     )
     private: bool = Field(default=True, description="Who may see it, when it is made.")
     revision: str = Field(default="main", description="Branch that is written to.")
+    every: int | None = Field(
+        default=None,
+        ge=1,
+        description="Finished rows between two pushes while the run goes on; it is pushed at the "
+        "end anyway.",
+    )
 
 
 class HubDestination:
@@ -50,9 +56,10 @@ class HubDestination:
 
     def __init__(self, options: HubOptions, pause: Callable[[float], None] = time.sleep) -> None:
         self.options = options
+        self.every = options.every
         self.pause = pause
 
-    def publish(self, folder: Path, alive: Callable[[], None]) -> str:
+    def publish(self, folder: Path) -> str:
         """Send and show the dataset; its address. DestinationError if the Hub refuses, cannot be
         reached, or holds a dataset of another kind under that name."""
         api, repo = _api(), self.options.repo
@@ -65,11 +72,11 @@ class HubDestination:
             lambda: api.list_repo_files(repo, repo_type="dataset", revision=self.options.revision)
         )
         self._check(api, folder, set(there))
-        additions = list(self._sent(api, folder, alive))
+        additions = list(self._sent(api, folder))
         self._show(api, additions, there)
         return f"{api.endpoint}/datasets/{repo}"
 
-    def _sent(self, api: Any, folder: Path, alive: Callable[[], None]) -> Iterator[Any]:
+    def _sent(self, api: Any, folder: Path) -> Iterator[Any]:
         """Each file, once the Hub has its content."""
         from huggingface_hub import CommitOperationAdd
 
@@ -83,7 +90,6 @@ class HubDestination:
                     revision=self.options.revision,
                     free_memory=False,
                 )
-            alive()
             yield addition
 
     def _show(self, api: Any, additions: list[Any], there: list[str]) -> None:

@@ -7,7 +7,6 @@ elsewhere it is written aside and moved. The store's marker says which of its fi
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +22,6 @@ WHOLE: Final = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl"
 """Protocols whose files appear whole: no need to write aside."""
 LAST: Final = ("run.json", "README.md")
 MARKER: Final = f"{OWN}/marker.json"
-ALIVE_S: Final = 20.0
 KEY_NAMES: Final = {
     "s3": "s3fs (pip install 'prefmill-sink[s3]')",
     "s3a": "s3fs (pip install 'prefmill-sink[s3]')",
@@ -52,7 +50,7 @@ class StoreDestination:
     def __init__(self, options: StoreOptions) -> None:
         self.address = options.to.rstrip("/")
 
-    def publish(self, folder: Path, alive: Callable[[], None]) -> str:
+    def publish(self, folder: Path) -> str:
         """Put the dataset in `folder`; what an earlier export put and this one has not is removed.
         Repeated, it goes on after the last file that was put. Its address. DestinationError says
         what is wrong and what to do."""
@@ -64,7 +62,6 @@ class StoreDestination:
             _mark(fs, root, {*ours, *files})
             for name, path in files.items():
                 journal.once(name, path, lambda n=name, p=path: _put(fs, p, f"{root}/{n}"))
-                journal.pulse(alive)
             for name in sorted(ours - files.keys()):
                 _remove(fs, f"{root}/{name}")
             _mark(fs, root, files)
@@ -78,7 +75,6 @@ class _Journal:
         name = hashlib.sha256(address.encode()).hexdigest()[:16]
         self._path = folder / OWN / f"put-{name}.json"
         self._put: dict[str, str] = read_json(self._path) or {}
-        self._told = time.monotonic()
 
     def once(self, name: str, path: Path, put: Callable[[], None]) -> None:
         """Put it, if that was not done with the same content."""
@@ -88,12 +84,6 @@ class _Journal:
             put()
             self._put[name] = digest
             write_json(self._path, self._put)
-
-    def pulse(self, alive: Callable[[], None]) -> None:
-        """Say now and then that it goes on."""
-        if time.monotonic() - self._told > ALIVE_S:
-            alive()
-            self._told = time.monotonic()
 
 
 def files_in(folder: Path) -> dict[str, Path]:
