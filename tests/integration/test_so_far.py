@@ -81,14 +81,14 @@ def ids_shown(hub: LocalHub) -> set[str]:
 async def test_what_is_finished_is_shown_while_the_run_goes_on_and_all_of_it_at_the_end(
     half: Rig, hub: LocalHub, tmp_path: Path
 ) -> None:
-    exporter = Exporter(half.ledger, tmp_path)
+    exporter = Exporter(half.ledger, tmp_path / "exports")
     await SoFar(half.ledger).look(await run_of(half), half.plan)
     asked = await claim(half)
     assert asked is not None
     assert asked.spec == {"so_far": 4}
     await exporter.make(asked)
     assert ids_shown(hub) == {f"Question {n}?" for n in range(4)}
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "exports").iterdir()) == []
 
     await half.work()
     sent = len(hub.uploads)
@@ -100,7 +100,7 @@ async def test_what_is_finished_is_shown_while_the_run_goes_on_and_all_of_it_at_
     assert ids_shown(hub) == {f"Question {n}?" for n in range(6)}
     assert len(hub.uploads) == sent + 1, "the shards that were whole already are not sent again"
     assert [(e.state, e.directory) for e in await stored(half)] == [
-        ("written", str(tmp_path / "whole")),
+        ("written", str(tmp_path / "exports" / "whole")),
         ("written", f"{hub.address}/datasets/me/rig"),
     ]
 

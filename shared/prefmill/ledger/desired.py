@@ -12,6 +12,7 @@ from prefmill.contracts.base import Frozen
 from prefmill.contracts.work import Shows
 from prefmill.ledger.planning import CellKey
 from prefmill.plugins.principles import Principles
+from prefmill.plugins.rubric import Annotation, usual_annotation
 
 Generation = tuple[int, int]
 """Slot and sample."""
@@ -30,8 +31,15 @@ class DesiredRubric(Frozen):
     names: dict[str, str] = Field(
         default={}, description="Aspect → its name in the run, where another rubric has it too."
     )
+    people: dict[str, Annotation] = Field(
+        default={}, description="Aspect → how people check it; 1 to 5 where none is stored."
+    )
     judges: dict[str, int] = Field(description="Alias of the judge → slot.")
     least: int = Field(default=2, description="Usable generations it needs.")
+
+    def annotation_of(self, aspect: str) -> Annotation:
+        """How people check an aspect."""
+        return self.people.get(aspect) or usual_annotation(aspect, self.shows)
 
     def name_of(self, aspect: str) -> str:
         """The aspect's name within the run."""

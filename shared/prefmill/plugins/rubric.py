@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
-from prefmill.contracts.base import Strict
+from prefmill.contracts.base import Frozen, Strict
 from prefmill.contracts.chat import Message
 from prefmill.contracts.results import Reading
 from prefmill.contracts.work import JudgeRow, Shows
@@ -19,14 +19,33 @@ class Question:
     schema: dict[str, JsonValue] | None = None
 
 
+class RatingField(Frozen):
+    """A rating that people are asked for, as a judge was."""
+
+    name: str = Field(description="The aspect, or one of the attributes that its readings hold.")
+    low: int = Field(description="The lowest rating.")
+    high: int = Field(description="The highest rating.")
+    names: dict[str, int] = Field(default={}, description="What ratings are called.")
+
+
+class Annotation(Frozen):
+    """How people check what judges say on an aspect."""
+
+    guidelines: str = Field(default="", description="What they are told of the aspect.")
+    ratings: tuple[RatingField, ...] = Field(
+        default=(), description="What they are asked about each text; none of a comparison."
+    )
+
+
 class Rubric(Protocol):
     """Asks about the texts of a row and reads the answer. Pure: no I/O after construction.
 
-    Two members may be left out. `shows` says what one call is about (a class attribute or a
+    Three members may be left out. `shows` says what one call is about (a class attribute or a
     property; `all` if there is none): `each` and `pairs` get an `order` of one or two texts, and
     every pair comes in both orders, with ratings 1 for the better text, 0 for the other, 0.5 each
     for a tie. `fingerprint_of(aspect)` is the hash of one aspect alone, so that a change of one
-    asks for no other again.
+    asks for no other again. `annotation(aspect)` is an Annotation; a rubric without one rates
+    from 1 to 5, where it rates texts.
     """
 
     Options: ClassVar[type[Strict]]
@@ -61,6 +80,18 @@ class Rubric(Protocol):
 def shows_of(rubric: Rubric) -> Shows:
     """What one verdict of a rubric shows: all generations, each alone, or pairs."""
     return getattr(rubric, "shows", "all")
+
+
+def annotation_of(rubric: Rubric, aspect: str) -> Annotation:
+    """How people check an aspect."""
+    own = getattr(rubric, "annotation", None)
+    return own(aspect) if own else usual_annotation(aspect, shows_of(rubric))
+
+
+def usual_annotation(aspect: str, shows: Shows) -> Annotation:
+    """Of a rubric that does not say: from 1 to 5, where it rates texts."""
+    rating = RatingField(name=aspect, low=1, high=5)
+    return Annotation(ratings=() if shows == "pairs" else (rating,))
 
 
 def fingerprint_of(rubric: Rubric, aspect: str) -> str:

@@ -9,7 +9,10 @@ from prefmill.contracts.recipe import Output, Pairing
 from prefmill.plugins.destination import DestinationError, destinations_of
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.format import FormatContext, arrow_schema
+from prefmill.plugins.registry import named_options
+from prefmill.plugins.rubric import annotation_of
 from prefmill.sink.destinations.argilla import ArgillaDestination, ArgillaOptions
+from prefmill.sink.destinations.argilla_layout import asked_of, guidelines_of
 from prefmill.sink.destinations.parquet import ParquetShard
 from prefmill.sink.formats.columns import NoOptions
 from prefmill.sink.formats.raw import RawFormat
@@ -25,10 +28,21 @@ VERDICT = {
     "rationales_for_ratings": [None, None],
     "raw": "raw",
 }
+
+
+def rubric(name, *aspects, **made):
+    """As `run.json` has it, with what the rubric itself says of its aspects."""
+    options = {name: list(aspects)} if name == "ultrafeedback" else {name: None}
+    plugin, checked = named_options("rubrics", options | made, "rubric")
+    said = plugin(checked)
+    people = {a: annotation_of(said, a).model_dump(mode="json") for a in said.aspects}
+    return {"name": name, "aspects": list(people), "people": people}
+
+
 MANIFEST = {
     "name": "tiny",
     "judges": {"strict": "openai/gpt-4 (turbo)", "kind": "claude-3"},
-    "rubrics": [{"name": "ultrafeedback", "aspects": ["honesty"]}],
+    "rubrics": [rubric("ultrafeedback", "honesty")],
 }
 
 
@@ -120,16 +134,73 @@ def test_rows_on_which_judges_differ_come_first_where_that_is_asked_for(argilla,
     assert [record["metadata"]["disagreement"] for record in records.values()] == [2.0, 1.0, 0.0]
 
 
-def test_a_scale_that_starts_at_0_is_shifted_by_one(argilla, tmp_path):
+HELPSTEER = ("correctness", "coherence", "complexity", "verbosity", "helpfulness")
+
+
+def test_each_attribute_of_an_answer_is_asked_and_a_scale_that_starts_at_0_is_shifted(
+    argilla, tmp_path
+):
     rows = [row(0, [0, 4], [1, 3])]
     for given in rows[0]["verdicts"]:
         given.update(rubric="helpsteer", aspect="attributes")
-    manifest = {**MANIFEST, "rubrics": [{"name": "helpsteer", "aspects": ["attributes"]}]}
-    publish(argilla, dataset(tmp_path, rows, manifest))
+        given["attributes"] = [
+            [{"name": name, "rating": (rating + n) % 5} for n, name in enumerate(HELPSTEER)]
+            for rating in given["ratings"]
+        ]
+    rubrics = [rubric("ultrafeedback", "helpfulness"), rubric("helpsteer")]
+    publish(argilla, dataset(tmp_path, rows, {**MANIFEST, "rubrics": rubrics}))
     made = argilla.datasets["d0"]
-    options = made.questions[0]["settings"]["options"]
-    assert [option["value"] for option in options] == [1, 2, 3, 4, 5]
-    assert [s["value"] for s in made.records["row-0"]["suggestions"]] == [1, 5, 2, 4]
+    names = {asked["id"]: asked["name"] for asked in made.questions}
+    attributes = [name for name in names.values() if name.endswith("-1-kind")]
+    assert attributes == [
+        "helpfulness-1-kind",
+        *(f"{name}-1-kind" for name in HELPSTEER[:-1]),
+        "attributes-helpfulness-1-kind",
+    ]
+    asked = next(each for each in made.questions if each["name"] == "correctness-1-strict")
+    assert [option["value"] for option in asked["settings"]["options"]] == [1, 2, 3, 4, 5]
+    told = {names[s["question_id"]]: s["value"] for s in made.records["row-0"]["suggestions"]}
+    assert len(told) == 5 * 2 * 2
+    assert (told["correctness-1-strict"], told["correctness-2-strict"]) == (1, 5)
+    assert (told["coherence-1-strict"], told["coherence-2-strict"]) == (2, 1)
+
+
+def test_people_are_told_what_the_rubrics_say_unless_the_recipe_says_it(argilla, folder):
+    publish(argilla, folder)
+    told = argilla.datasets["d0"].about["guidelines"]
+    assert told.startswith("Read the prompt and the texts.")
+    assert "honesty: (1: Confidently Incorrect, 2: Confident with Significant Mistakes" in told
+    publish(argilla, folder, dataset="other", guidelines="Be kind.")
+    assert argilla.datasets["d1"].about["guidelines"] == "Be kind."
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (rubric("critique"), {"overall-score": (1, 10)}),
+        (rubric("pairwise"), {}),
+        (
+            rubric("ultrafeedback", "honesty", "truthfulness"),
+            {"honesty": (1, 5), "truthfulness": (1, 5)},
+        ),
+        (
+            rubric(
+                "template",
+                template={
+                    "scale": {"min": 0, "max": 3},
+                    "aspects": {"tone": "Is it polite?"},
+                    "user": "{{ instruction }} {{ generations }}",
+                },
+            ),
+            {"tone": (0, 3)},
+        ),
+    ],
+)
+def test_a_rubric_says_itself_what_people_are_asked(made, expected):
+    asked = asked_of([made], {}, ())
+    assert {name: each.scale for name, each in asked.items()} == expected
+    if "tone" in made["people"]:
+        assert guidelines_of([made]).endswith("tone: Is it polite? (0 to 3)")
 
 
 def test_a_broken_connection_leaves_no_record_twice(argilla, tmp_path):

@@ -1,14 +1,20 @@
 """`prefmill check`: what a recipe would do, without doing it."""
 
 import shlex
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from prefmill.cli.agree import show_plan
 from prefmill.cli.recipes.load import LoadedRecipe
 from prefmill.cli.recipes.problems import loaded, recipe_errors
+from prefmill.cli.show.tree import Asked, tree_lines
 from prefmill.contracts.api import RunPlan
+
+if TYPE_CHECKING:
+    from prefmill.coordinator.domain.resolved import Resolved
 
 
 @click.command()
@@ -18,17 +24,34 @@ from prefmill.contracts.api import RunPlan
 def check(recipe: Path, rows: int | None, settings: tuple[str, ...]) -> None:
     """Validate RECIPE and estimate its calls, tokens and cost. Starts nothing, calls nothing."""
     ready = loaded(recipe, settings, rows)
-    show_plan(plan_of(ready), ready)
+    resolved = _resolved(ready)
+    for line in tree_lines(ready.recipe, _asked(resolved), shutil.get_terminal_size().columns):
+        click.echo(line)
+    click.echo()
+    show_plan(_plan(ready, resolved), ready)
     words = ["prefmill", "run", str(recipe), *([f"--rows={rows}"] if rows else [])]
     words += [word for setting in settings for word in ("--set", setting)]
     click.echo(f"{recipe}: nothing wrong; run it with: {shlex.join(words)}")
 
 
-def plan_of(recipe: LoadedRecipe) -> RunPlan:
-    """The plan of a recipe, as if nothing were stored. Stop with every problem."""
-    from prefmill.coordinator.domain.estimate import estimate
+def _resolved(recipe: LoadedRecipe) -> "Resolved":
+    """What it names, found and checked. Stop with every problem."""
     from prefmill.coordinator.domain.resolved import resolve
 
     with recipe_errors(recipe):
-        resolved = resolve(recipe.recipe)
+        return resolve(recipe.recipe)
+
+
+def _plan(recipe: LoadedRecipe, resolved: "Resolved") -> RunPlan:
+    """The plan of a recipe, as if nothing were stored. Stop with every problem."""
+    from prefmill.coordinator.domain.estimate import estimate
+
+    with recipe_errors(recipe):
         return estimate(resolved, resolved.prompts())
+
+
+def _asked(resolved: "Resolved") -> list[Asked]:
+    return [
+        Asked(made.label, [made.names.get(a, a) for a in made.rubric.aspects], made.shows)
+        for made in resolved.rubrics
+    ]

@@ -24,7 +24,7 @@ from prefmill.ledger.desired import Desired, DesiredRubric
 from prefmill.ledger.planning import StoredBatch
 from prefmill.ledger.runs import Run
 from prefmill.plugins.errors import RecipeError
-from prefmill.plugins.rubric import fingerprint_of
+from prefmill.plugins.rubric import annotation_of, fingerprint_of
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,7 @@ def _rubric(resolved: Resolved, made: ResolvedRubric, slots: Mapping[bytes, int]
         hash=rubric.fingerprint(),
         aspects={aspect: fingerprint_of(rubric, aspect) for aspect in rubric.aspects},
         names=made.names,
+        people={aspect: annotation_of(rubric, aspect) for aspect in rubric.aspects},
         judges={judge.alias: slots[judge.key] for judge in resolved.judges_with(made)},
         least=resolved.least_generations(made.shows),
     )

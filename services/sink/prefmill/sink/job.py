@@ -155,7 +155,15 @@ def manifest_of(job: Job, facts: CardFacts) -> dict[str, Any]:
         "models": dict(facts.models),
         "judges": dict(facts.judges),
         "rubrics": [
-            {"name": rubric.label, "hash": rubric.hash, "aspects": list(rubric.aspects)}
+            {
+                "name": rubric.label,
+                "hash": rubric.hash,
+                "aspects": list(rubric.aspects),
+                "people": {
+                    rubric.name_of(aspect): rubric.annotation_of(aspect).model_dump(mode="json")
+                    for aspect in rubric.aspects
+                },
+            }
             for rubric in job.desired.rubrics
         ],
         "pool": job.pool.model_dump(mode="json"),

@@ -12,13 +12,14 @@ from prefmill.contracts.chat import Message
 from prefmill.contracts.results import Reading
 from prefmill.contracts.work import JudgeRow, Reference, Shows
 from prefmill.judge.rubrics.fencing import defused_section, unmarked
+from prefmill.judge.rubrics.people import annotation_by
 from prefmill.judge.rubrics.questions import values_in
 from prefmill.judge.rubrics.reading import Reader
 from prefmill.judge.rubrics.templates import VARIABLES, Prompt, TemplatePair, source_of
 from prefmill.plugins.digest import digest_of
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.registry import nearest
-from prefmill.plugins.rubric import Question
+from prefmill.plugins.rubric import Annotation, Question
 
 PROMPTS: Final = Path(__file__).parent / "prompts"
 _QUESTION: Final = 1
@@ -120,6 +121,11 @@ class Prompted:
         """Of one aspect alone."""
         self._part(aspect)
         return self._fingerprints[aspect]
+
+    def annotation(self, aspect: str) -> Annotation:
+        """How people check an aspect."""
+        part = self._part(aspect)
+        return annotation_by(aspect, part.reader, str(part.values.get("description") or ""))
 
     def ask(self, row: JudgeRow, aspect: str, order: tuple[int, ...]) -> Question:
         """The question about `row.generations[i] for i in order`. RecipeError for an unknown

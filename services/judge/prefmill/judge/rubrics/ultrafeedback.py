@@ -18,12 +18,13 @@ from prefmill.contracts.chat import Message
 from prefmill.contracts.results import Reading
 from prefmill.contracts.work import JudgeRow
 from prefmill.judge.rubrics.aspects import ASPECTS, PAPER, Aspect, aspect_named
+from prefmill.judge.rubrics.people import annotation_by
 from prefmill.judge.rubrics.questions import check, values_of
 from prefmill.judge.rubrics.templates import Prompt, TemplatePair, read_folder, source_of
 from prefmill.plugins.digest import digest_of
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.registry import nearest
-from prefmill.plugins.rubric import Question
+from prefmill.plugins.rubric import Annotation, Question
 
 BUILT_IN: Final = Path(__file__).parent / "prompts" / "ultrafeedback"
 MAX_TEMPLATE_CHARS: Final = 64_000
@@ -172,6 +173,10 @@ class UltraFeedback:
     def fingerprint_of(self, aspect: str) -> str:
         """Of one aspect alone: unchanged when only another aspect's template changes."""
         return self._fingerprints[aspect_named(aspect).name]
+
+    def annotation(self, aspect: str) -> Annotation:
+        """How people check an aspect."""
+        return annotation_by(aspect, aspect_named(aspect).layout)
 
     def ask(self, row: JudgeRow, aspect: str, order: tuple[int, ...]) -> Question:
         """The question about `row.generations[i] for i in order`. RecipeError for an aspect that

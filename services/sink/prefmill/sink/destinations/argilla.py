@@ -24,8 +24,8 @@ from prefmill.sink.destinations.argilla_layout import (
     Layout,
     Range,
     Row,
-    disagreement,
-    scales_of,
+    asked_of,
+    guidelines_of,
 )
 
 BATCH: Final = 100
@@ -41,16 +41,16 @@ class ArgillaOptions(Strict):
         default=None, description="Its workspace; may be left out where there is only one."
     )
     dataset: str | None = Field(default=None, description="Dataset name; the run's by default.")
-    guidelines: str = Field(
-        default="Read the prompt and the texts. Correct each rating that you do not share.",
+    guidelines: str | None = Field(
+        default=None,
         min_length=1,
         max_length=10_000,
-        description="What annotators are told.",
+        description="What annotators are told; by default what each rubric says of its aspects.",
     )
     generations: int = Field(default=4, ge=1, le=20, description="Texts shown of each prompt.")
     aspects: tuple[str, ...] = Field(default=(), description="Aspects shown; all by default.")
     scales: dict[str, Range] = Field(
-        default={}, description="Aspect → [lowest, highest], for rubrics that do not rate 1 to 5."
+        default={}, description="Question → [lowest, highest], where the rubric's own is not meant."
     )
     low_agreement_first: bool = Field(
         default=False, description="Rows on which judges differ most come first."
@@ -82,9 +82,9 @@ class ArgillaDestination:
         client = self._client()
         manifest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         layout = self._layout(manifest)
-        dataset = self._dataset(client, self.options.dataset or manifest["name"])
+        dataset = self._dataset(client, manifest)
         ids = _made(client, dataset, layout)
-        rows = iter(self._rows(folder))
+        rows = iter(self._rows(folder, layout))
         while batch := list(islice(rows, BATCH)):
             records = [layout.record(row, ids) for row in batch]
             client.call("PUT", f"datasets/{dataset['id']}/records/bulk", {"items": records})
@@ -98,15 +98,16 @@ class ArgillaDestination:
 
     def _layout(self, manifest: dict[str, Any]) -> Layout:
         wanted = self.options
-        scales = scales_of(manifest["rubrics"], wanted.scales, wanted.aspects)
-        if not scales or not manifest["judges"]:
+        asked = asked_of(manifest["rubrics"], wanted.scales, wanted.aspects)
+        if not asked or not manifest["judges"]:
             raise DestinationError(
                 "output.argilla has no ratings to show: name a judge, and aspects that it rates"
             )
-        return Layout(wanted.generations, manifest["judges"], scales)
+        return Layout(wanted.generations, manifest["judges"], asked)
 
-    def _dataset(self, client: ArgillaClient, name: str) -> dict[str, Any]:
-        """The dataset of that name, made if it is not there."""
+    def _dataset(self, client: ArgillaClient, manifest: dict[str, Any]) -> dict[str, Any]:
+        """The dataset of the run, made if it is not there."""
+        name = self.options.dataset or manifest["name"]
         workspace = self._workspace(client)
         for found in client.items("me/datasets"):
             if (found["name"], found["workspace_id"]) == (name, workspace):
@@ -114,7 +115,7 @@ class ArgillaDestination:
         asked = {
             "name": name,
             "workspace_id": workspace,
-            "guidelines": self.options.guidelines,
+            "guidelines": self.options.guidelines or guidelines_of(manifest["rubrics"]),
             "allow_extra_metadata": True,
         }
         return client.call("POST", "datasets", asked)
@@ -131,7 +132,7 @@ class ArgillaDestination:
             )
         return there[name]
 
-    def _rows(self, folder: Path) -> Iterator[Row]:
+    def _rows(self, folder: Path, layout: Layout) -> Iterator[Row]:
         import pyarrow.dataset as ds
 
         arrow: Any = ds
@@ -145,7 +146,8 @@ class ArgillaDestination:
                 f"output.argilla needs the columns {', '.join(missing)} of raw: "
                 "keep them in output.columns"
             )
-        yield from _by_disagreement(table) if self.options.low_agreement_first else _all(table)
+        first = self.options.low_agreement_first
+        yield from _by_disagreement(table, layout) if first else _all(table)
 
 
 def _all(table: Any) -> Iterator[Row]:
@@ -153,9 +155,9 @@ def _all(table: Any) -> Iterator[Row]:
         yield from batch.to_pylist()
 
 
-def _by_disagreement(table: Any) -> Iterator[Row]:
+def _by_disagreement(table: Any, layout: Layout) -> Iterator[Row]:
     """In memory stands one number for each row, and one batch."""
-    apart = [-disagreement(row) for row in _all(table)]
+    apart = [-layout.disagreement(row) for row in _all(table)]
     order = sorted(range(len(apart)), key=apart.__getitem__)
     for start in range(0, len(order), BATCH):
         yield from table.take(order[start : start + BATCH], columns=list(COLUMNS)).to_pylist()

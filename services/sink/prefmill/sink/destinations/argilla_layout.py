@@ -17,23 +17,32 @@ Row = Mapping[str, Any]
 """A record of the format `raw`."""
 Range = tuple[int, int]
 
-SCALES: Final[dict[str, Range]] = {"helpsteer": (0, 4), "critique": (1, 10)}
-"""By rubric; others rate from 1 to 5."""
-USUAL: Final[Range] = (1, 5)
 LOWEST: Final = 1
 HIGHEST: Final = 10
 PROMPT: Final = "instruction"
 APART: Final = "disagreement"
+USUAL: Final = "Read the prompt and the texts. Correct each rating that you do not share."
+LONGEST: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A rating that people are asked for: where a judge's own stands, and its ends. `attribute` is
+    one of those that a verdict on the aspect rates at once."""
+
+    aspect: str
+    scale: Range
+    attribute: str | None = None
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which texts, and which ratings of them, a dataset shows. `scales`: aspect → its ends;
-    `judges`: alias → model id."""
+    """Which texts, and which ratings of them, a dataset shows. `judges`: alias → model id;
+    `asked`: the name of a rating → what it is."""
 
     texts: int
     judges: Mapping[str, str]
-    scales: Mapping[str, Range]
+    asked: Mapping[str, Asked]
 
     def fields(self) -> list[dict[str, Any]]:
         """The prompt, and every text."""
@@ -50,7 +59,7 @@ class Layout:
 
     def questions(self) -> list[dict[str, Any]]:
         """One for each text, aspect and judge; the first must be answered, as Argilla wants."""
-        keys = product(range(self.texts), self.scales, self.judges)
+        keys = product(range(self.texts), self.asked, self.judges)
         return [
             {
                 "name": question_of(*key),
@@ -72,16 +81,16 @@ class Layout:
             "suggestions": self._suggestions(row, ids),
             "metadata": {
                 "models": ", ".join(row["generation_models"][: self.texts]),
-                APART: disagreement(row),
+                APART: self.disagreement(row),
             },
         }
 
     def _suggestions(self, row: Row, ids: Mapping[str, str]) -> list[dict[str, Any]]:
-        given = ratings_of(row)
+        given = self.ratings(row)
         made: list[dict[str, Any]] = []
         for (place, aspect, judge), rating in given.items():
-            scale = self.scales.get(aspect)
-            if scale is None or judge not in self.judges or place >= self.texts:
+            scale = self.asked[aspect].scale
+            if judge not in self.judges or place >= self.texts:
                 continue
             if scale[0] <= rating <= scale[1]:
                 beside = [r for (p, a, _), r in given.items() if (p, a) == (place, aspect)]
@@ -96,42 +105,64 @@ class Layout:
         return made
 
     def _values(self, aspect: str) -> list[dict[str, int]]:
-        low, high = self.scales[aspect]
+        low, high = self.asked[aspect].scale
         return [{"value": value + _shift((low, high))} for value in range(low, high + 1)]
 
+    def ratings(self, row: Row) -> dict[tuple[int, str, str], float]:
+        """Text, question and judge → rating, the mean where a judge gave several."""
+        seen: dict[tuple[int, str, str], list[float]] = {}
+        for verdict, (name, asked) in product(row["verdicts"], self.asked.items()):
+            if verdict["aspect"] == asked.aspect:
+                for place, rating in _given(verdict, asked.attribute).items():
+                    seen.setdefault((place, name, verdict["judge"]), []).append(rating)
+        return {key: math.fsum(ratings) / len(ratings) for key, ratings in seen.items()}
 
-def scales_of(
+    def disagreement(self, row: Row) -> float:
+        """The mean distance of the highest from the lowest rating of a text; 0 where no two judges
+        rated the same."""
+        by_text: dict[tuple[int, str], list[float]] = {}
+        for (place, name, _), rating in self.ratings(row).items():
+            by_text.setdefault((place, name), []).append(rating)
+        spans = [max(ratings) - min(ratings) for ratings in by_text.values() if len(ratings) > 1]
+        return round(math.fsum(spans) / len(spans), 4) if spans else 0.0
+
+
+def asked_of(
     rubrics: Iterable[Mapping[str, Any]], given: Mapping[str, Range], only: Sequence[str]
-) -> dict[str, Range]:
-    """Aspect → its scale, for the rubrics as `run.json` has them. Comparisons are left out: they
-    rate no text."""
-    scales: dict[str, Range] = {}
+) -> dict[str, Asked]:
+    """Question → what it asks, for the rubrics as `run.json` has them. An attribute that bears the
+    name of another question bears its aspect's as well."""
+    made: dict[str, Asked] = {}
     for rubric in rubrics:
-        usual = SCALES.get(rubric["name"], USUAL)
-        for aspect in rubric["aspects"]:
-            if aspect in given or rubric["name"] != "pairwise":
-                scales[aspect] = given.get(aspect, usual)
-    return {aspect: scale for aspect, scale in scales.items() if not only or aspect in only}
+        for aspect, people in rubric["people"].items():
+            if only and aspect not in only:
+                continue
+            several = len(people["ratings"]) > 1
+            for rating in people["ratings"]:
+                name = rating["name"] if several else aspect
+                name = f"{aspect}-{name}" if name in made else name
+                scale = given.get(name, given.get(aspect, (rating["low"], rating["high"])))
+                made[name] = Asked(aspect, scale, rating["name"] if several else None)
+    return made
 
 
-def ratings_of(row: Row) -> dict[tuple[int, str, str], float]:
-    """Text, aspect and judge → rating, the mean where a judge gave several."""
-    seen: dict[tuple[int, str, str], list[float]] = {}
-    for verdict in row["verdicts"]:
-        for place, rating in enumerate(verdict["ratings"]):
-            if rating is not None and verdict["statuses"][place] == RATED:
-                seen.setdefault((place, verdict["aspect"], verdict["judge"]), []).append(rating)
-    return {key: math.fsum(ratings) / len(ratings) for key, ratings in seen.items()}
+def guidelines_of(rubrics: Iterable[Mapping[str, Any]]) -> str:
+    """What annotators are told where a recipe says nothing: what the rubrics say."""
+    told = [people["guidelines"] for rubric in rubrics for people in rubric["people"].values()]
+    return "\n\n".join([USUAL, *filter(None, told)])[:LONGEST]
 
 
-def disagreement(row: Row) -> float:
-    """The mean distance of the highest from the lowest rating of a text on an aspect; 0 where no
-    two judges rated the same."""
-    by_text: dict[tuple[int, str], list[float]] = {}
-    for (place, aspect, _), rating in ratings_of(row).items():
-        by_text.setdefault((place, aspect), []).append(rating)
-    spans = [max(ratings) - min(ratings) for ratings in by_text.values() if len(ratings) > 1]
-    return round(math.fsum(spans) / len(spans), 4) if spans else 0.0
+def _given(verdict: Mapping[str, Any], attribute: str | None) -> dict[int, float]:
+    """Text → rating, in one verdict."""
+    if attribute is None:
+        pairs = zip(verdict["ratings"], verdict["statuses"], strict=True)
+        return {n: r for n, (r, status) in enumerate(pairs) if r is not None and status == RATED}
+    return {
+        place: each["rating"]
+        for place, rated in enumerate(verdict["attributes"] or ())
+        for each in rated or ()
+        if each["name"] == attribute
+    }
 
 
 def question_of(place: int, aspect: str, judge: str) -> str:

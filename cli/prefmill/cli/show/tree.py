@@ -1,0 +1,145 @@
+"""A run drawn as a small tree, in the order in which a prompt passes through it."""
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prefmill.contracts.recipe import ModelSpec, Output, Recipe
+from prefmill.contracts.work import Shows
+
+_LEAST: Final = 24
+"""Columns that are left to words, however narrow the terminal."""
+_ITEMS: Final = 6
+"""Longer lists are only counted."""
+_SHOWS: Final[dict[Shows, str]] = {
+    "all": "one call shows all texts",
+    "each": "a call for each text",
+    "pairs": "each pair in both orders",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A line of the tree, and what hangs below it."""
+
+    name: str
+    said: str = ""
+    below: tuple["Node", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A rubric as the tree shows it."""
+
+    name: str
+    aspects: Sequence[str]
+    shows: Shows
+
+
+def tree_lines(recipe: Recipe, rubrics: Sequence[Asked], width: int) -> list[str]:
+    """The tree of a recipe, no line longer than `width` where its words can be broken."""
+    return [recipe.name, *_drawn(_nodes(recipe, rubrics), "", width)]
+
+
+def _nodes(recipe: Recipe, rubrics: Sequence[Asked]) -> tuple[Node, ...]:
+    steps = [Node("source", spec_text(recipe.source))]
+    if recipe.models:
+        steps.append(Node("models", _drawing(recipe), _members(recipe.models)))
+    if recipe.judges:
+        steps.append(Node("judges", _quorum(recipe), _members(recipe.judges)))
+    steps += [Node("rubrics", "", tuple(map(_rubric, rubrics)))] if rubrics else []
+    steps += [Node("pool", _pool(recipe, rubrics))] if rubrics else []
+    steps.append(Node("formats", _formats(recipe.output)))
+    steps.append(Node("dataset", _places(recipe.output)))
+    return tuple(steps)
+
+
+def _drawing(recipe: Recipe) -> str:
+    sampler = spec_text(recipe.generate.sampler)
+    return "all of them answer every prompt" if sampler == "all" else f"drawn by {sampler}"
+
+
+def _members(members: Mapping[str, ModelSpec]) -> tuple[Node, ...]:
+    return tuple(Node(alias, _member(spec)) for alias, spec in members.items())
+
+
+def _member(spec: ModelSpec) -> str:
+    model = spec.options().get("model", "")
+    said = f"lane {spec.lane}" if spec.lane else f"{spec.engine} {model}".strip()
+    return f"{said}, {spec.samples} samples" if spec.samples > 1 else said
+
+
+def _quorum(recipe: Recipe) -> str:
+    quorum = recipe.judge.quorum if recipe.judge else 1
+    return f"{quorum} of them at least must give a usable verdict" if quorum > 1 else ""
+
+
+def _rubric(asked: Asked) -> Node:
+    return Node(asked.name, f"{', '.join(asked.aspects)} ({_SHOWS[asked.shows]})")
+
+
+def _pool(recipe: Recipe, rubrics: Sequence[Asked]) -> str:
+    of = recipe.pool.of or rubrics[0].aspects
+    judges, aspects = spec_text(recipe.pool.judges), spec_text(recipe.pool.aspects)
+    over = f"{aspects} of {', '.join(of)}" if len(of) > 1 else of[0]
+    return f"{over}, then {judges} of the judges" if len(recipe.judges) > 1 else over
+
+
+def _formats(output: Output) -> str:
+    pairing = output.pairing
+    said = [", ".join(map(spec_text, output.formats)), f"pairs {pairing.choose}"]
+    said += [f"margin {pairing.margin:g}"] if pairing.margin else []
+    said += ["ties kept"] if pairing.ties == "keep" else []
+    said += [f"{output.test:g} of the prompts for a test"] if output.test else []
+    return "; ".join(said)
+
+
+def _places(output: Output) -> str:
+    named = output.destinations().items()
+    places = [
+        spec_text({name: None, **v} if isinstance(v, dict) else {name: v}) for name, v in named
+    ]
+    return "; ".join(["a folder", *places])
+
+
+def spec_text(spec: Mapping[str, Any]) -> str:
+    """A plugin and its options in one line: `hub me/name, split test`."""
+    (name, main), *others = spec.items()
+    first = name if main is None else f"{name} {_short(main)}"
+    return ", ".join([first, *(f"{key} {_short(value)}" for key, value in others)])
+
+
+def _short(value: Any) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case list() | tuple():
+            items: Sequence[Any] = value
+            plain = all(isinstance(item, str | int | float) for item in items)
+            short = plain and len(items) <= _ITEMS and sum(map(len, map(str, items))) <= 80
+            return ", ".join(map(str, items)) if short else f"({len(items)})"
+        case dict():
+            pairs: Mapping[str, Any] = value
+            return f"({', '.join(f'{key}: {_short(v)}' for key, v in pairs.items())})"
+        case _:
+            return str(value)
+
+
+def _drawn(nodes: Sequence[Node], before: str, width: int) -> Iterator[str]:
+    names = max((len(node.name) for node in nodes), default=0)
+    for node in nodes:
+        last = node is nodes[-1]
+        mark, below = ("└─ ", "   ") if last else ("├─ ", "│  ")
+        name = node.name.ljust(names) + "  "
+        rest = before + below + ("│  " if node.below else "   ").ljust(len(name))
+        first, *more = _broken(node.said, width - len(before) - len(mark) - len(name))
+        yield (before + mark + name + first).rstrip()
+        yield from (rest + line for line in more)
+        yield from _drawn(node.below, before + below, width)
+
+
+def _broken(text: str, width: int) -> list[str]:
+    return textwrap.wrap(
+        text, max(width, _LEAST), break_long_words=False, break_on_hyphens=False
+    ) or [""]
