@@ -135,6 +135,32 @@ def test_a_judge_that_prefers_long_texts_is_seen(making):
     assert figures_of(summed)["bias"]["length"] == {"strict": 1}
 
 
+def test_texts_that_are_judged_one_by_one_are_compared_all_the_same(making):
+    alone = [
+        making.verdict("strict", "overall-score", [n + 1 if n == place else None for n in range(3)])
+        for place in range(3)
+    ]
+    hidden = [
+        verdict.model_copy(
+            update={
+                "shows": "each",
+                "order": (place,),
+                "readings": tuple(
+                    given if n == place else given.model_copy(update={"status": "not-shown"})
+                    for n, given in enumerate(verdict.readings)
+                ),
+            }
+        )
+        for place, verdict in enumerate(alone)
+    ]
+    row = making.row(0, ["a", "b" * 11, "c" * 21], hidden)
+    summed = summary.empty()
+    summary.count(summed, making.scored([row], making.context(aspects=("overall-score",)))[0])
+    found = figures_of(summed)["bias"]
+    assert found["length"] == {"strict": 1}
+    assert found["position"] == {}, "a text that is shown alone has no position"
+
+
 def test_a_judge_that_prefers_its_family_is_compared_with_the_others(making):
     models = ("openai/gpt-4o", "anthropic/claude-3-opus")
     verdicts = [

@@ -1,7 +1,8 @@
 """What moves a judge besides the text: its position, its length, its family. From sums alone.
 
 Everything is measured within a verdict, as the distance of a rating from the mean of the ratings
-beside it, so that hard prompts and strict judges cancel out.
+beside it, so that hard prompts and strict judges cancel out. Verdicts on single texts, or on pairs,
+are put together first; only positions are those of each verdict alone.
 """
 
 import math
@@ -12,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from prefmill.contracts.rows import FinishedRow, Verdict
+from prefmill.sink.domain.merging import merged
 
 Sums = dict[str, float]
 Parts = Mapping[str, dict[str, Sums]]
@@ -35,9 +37,12 @@ def count(parts: Parts, row: FinishedRow) -> None:
     beside: defaultdict[tuple[str, int], list[Rated]] = defaultdict(list)
     for verdict in row.verdicts:
         rated = _apart(verdict)
-        beside[verdict.aspect, verdict.sample].append((verdict, rated))
         if len(rated) > 1:
             _count_positions(parts["position"][verdict.judge], verdict, rated)
+    for verdict in merged(row.verdicts):
+        rated = _apart(verdict)
+        beside[verdict.aspect, verdict.sample].append((verdict, rated))
+        if len(rated) > 1:
             _count_lengths(parts["length"][verdict.judge], lengths, rated)
     families = [family_of(given.model_id or given.model) for given in row.generations]
     if len(set(families)) > 1:
