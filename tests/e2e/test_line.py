@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from prefmill.engines.simulated.quality import quality_of
+from prefmill.testing.local_hub import LocalHub
 
 from .command import Folder, line_recipe, simulator, tables
 
@@ -148,3 +149,29 @@ def test_other_formats_come_from_stored_verdicts_without_a_call(tmp_path: Path) 
     assert manifest["output"]["pairing"]["choose"] == "all"
     median = {"median": None}
     assert manifest["pool"] == {"judges": median, "aspects": median, "of": []}
+
+
+@pytest.mark.slow
+def test_a_dataset_is_on_the_hub_while_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_test")
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    folder = Folder(tmp_path)
+    with LocalHub() as hub, simulator("--latency", "150ms") as server:
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        recipe = line_recipe(server, rows=100)
+        for judge in recipe["judges"].values():
+            judge["concurrency"] = 4
+        pushed = {"repo": "me/line", "every": 20}
+        recipe["output"] = {"formats": ["raw"], "shard_rows": 10, "test": 0.2, "hub": pushed}
+        said = folder.run("run", folder.recipe("r.yaml", recipe), "--yes", "--output", "out")
+    repository = hub.repositories["me/line"]
+    assert f"the dataset so far is at {hub.address}/datasets/me/line" in said
+    assert repository.commits >= 2
+    shards = {name for name in repository.files if name.endswith(".parquet")}
+    written = {str(path.relative_to(tmp_path / "out")) for path in tmp_path.glob("out/raw/*")}
+    assert shards == written
+    assert {name.split("/")[1][:4] for name in shards} == {"trai", "test"}
+    assert len(tables(tmp_path / "out")["raw"]) == 100
+    assert not (tmp_path / "out" / ".line-so-far").exists()

@@ -19,7 +19,8 @@ def refuse_foreign(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise Stop(WRONG, f"error: {folder} is a file; name a folder with --output")
     ours = (folder / OWN).exists()
-    if folder.exists() and not ours and any(folder.iterdir()):
+    shown = folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
+    if shown and not ours:
         raise Stop(
             WRONG,
             f"error: {folder} holds files that prefmill did not write; empty it, or name another "

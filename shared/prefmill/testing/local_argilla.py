@@ -7,10 +7,10 @@ real one takes and refuses what that refuses.
 
 import json
 import re
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final, Self
+from typing import Any, Final
+
+from prefmill.testing.local_server import LocalHandler, LocalServer
 
 QUESTION: Final = re.compile(r"(?=.*[a-z0-9])[a-z0-9_-]{1,200}")
 AGENT: Final = re.compile(r"(?=.*[a-zA-Z0-9])[a-zA-Z0-9-_:./\s]{1,200}")
@@ -39,7 +39,7 @@ class Dataset:
 
 
 @dataclass
-class LocalArgilla:
+class LocalArgilla(LocalServer):
     """A server on a free port of the loopback, until the `with` ends."""
 
     workspaces: tuple[str, ...] = ("team",)
@@ -51,47 +51,21 @@ class LocalArgilla:
     """What answers everything, if not 0: 500, 429, …"""
     datasets: dict[str, Dataset] = field(default_factory=dict[str, Dataset])
     batches: int = 0
-    address: str = ""
 
-    def __enter__(self) -> Self:
-        argilla = self
-
-        class Handler(_Handler):
-            local = argilla
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-        self.address = f"http://127.0.0.1:{self._server.server_port}"
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def handler(self) -> type[LocalHandler]:
+        """What answers."""
+        return _Handler
 
 
 class Refused(Exception):
     """A request that the real server answers with 422."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LocalHandler):
     local: LocalArgilla
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
-        """Say nothing."""
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_POST(self) -> None:
-        self._answer()
-
-    def do_PUT(self) -> None:
-        self._answer()
-
-    def _answer(self) -> None:
+    def answer(self) -> None:
+        """Whatever was asked."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.headers.get("X-Argilla-Api-Key") != self.local.key:
             return self._send(401, {"detail": "unauthorized"})
@@ -131,17 +105,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _upsert(self, dataset: Dataset, items: list[Item]) -> Item | None:
         limit = self.local.drop_after
         if limit is not None and self.local.batches > limit:
-            return self._cut()
+            return self.cut()
         _check_records(dataset, items)
         for item in items:
             dataset.records[item["external_id"]] = item
         self.local.batches += 1
         cut = limit is not None and self.local.batches > limit
-        return self._cut() if cut else {"items": [], "updated_item_ids": []}
-
-    def _cut(self) -> None:
-        self.close_connection = True
-        self.connection.close()
+        return self.cut() if cut else {"items": [], "updated_item_ids": []}
 
     def _send(self, status: int, value: Any) -> None:
         content = json.dumps(value).encode()

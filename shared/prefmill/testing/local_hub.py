@@ -14,9 +14,10 @@ import re
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import parse_qs, unquote
+
+from prefmill.testing.local_server import LocalHandler, LocalServer
 
 Headers = dict[str, str]
 LARGE: Final = 1_000_000
@@ -38,7 +39,7 @@ class Repository:
 
 
 @dataclass
-class LocalHub:
+class LocalHub(LocalServer):
     """A server on a free port of the loopback, until the `with` ends."""
 
     repositories: dict[str, Repository] = field(default_factory=dict[str, Repository])
@@ -52,47 +53,18 @@ class LocalHub:
     """Uploads wait for it, if there is one: a slow connection."""
     uploads: list[str] = field(default_factory=list[str])
     """The objects taken, in order."""
-    address: str = ""
 
-    def __enter__(self) -> Self:
-        hub = self
-
-        class Handler(_Handler):
-            local = hub
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-        self.address = f"http://127.0.0.1:{self._server.server_port}"
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def handler(self) -> type[LocalHandler]:
+        """What answers."""
+        return _Handler
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LocalHandler):
     protocol_version = "HTTP/1.1"
     local: LocalHub
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
-        """Say nothing."""
-
-    def do_GET(self) -> None:
-        self._route()
-
-    def do_HEAD(self) -> None:
-        self._route()
-
-    def do_POST(self) -> None:
-        self._route()
-
-    def do_PUT(self) -> None:
-        self._route()
-
-    def _route(self) -> None:
+    def answer(self) -> None:
+        """Whatever was asked."""
         body = self._body()
         path = unquote(self.path.split("?")[0])
         writes = ("create", "commit/", "_lfs/", "preupload/")
@@ -174,8 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.local.gate is not None:
             self.local.gate.wait()
         if self.local.drop_after is not None and len(self.local.uploads) >= self.local.drop_after:
-            self.close_connection = True
-            self.connection.close()
+            self.cut()
             return
         if hashlib.sha256(body).hexdigest() != oid:
             self._send(400, b"{}")

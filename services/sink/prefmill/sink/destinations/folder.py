@@ -130,7 +130,7 @@ def _check_ours(directory: Path, own: Path, configs: Iterable[str]) -> None:
     if not directory.exists() or not any(directory.iterdir()):
         return
     if not (own / "marker.json").exists() and any(
-        entry.name != OWN for entry in directory.iterdir()
+        not entry.name.startswith(".") for entry in directory.iterdir()
     ):
         raise DestinationError(
             f"{directory} holds files that prefmill did not write: name another folder, or empty it"
