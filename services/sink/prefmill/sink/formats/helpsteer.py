@@ -13,23 +13,23 @@ from prefmill.sink.domain.merging import merged
 from prefmill.sink.formats.columns import (
     INTEGER,
     TEXT,
+    ArrowType,
     Record,
-    Schema,
     dropped,
     metadata_of,
     model_of,
-    schema_of,
     unusable,
 )
+from prefmill.sink.formats.one import OneConfig
 
 ATTRIBUTES: Final = ("correctness", "coherence", "complexity", "verbosity", "helpfulness")
-SCHEMA: Final[Schema] = schema_of(
-    prompt=TEXT,
-    response=TEXT,
+COLUMNS: Final[dict[str, ArrowType]] = {
+    "prompt": TEXT,
+    "response": TEXT,
     **dict.fromkeys(ATTRIBUTES, INTEGER),
-    response_model=TEXT,
-    judge_model=TEXT,
-)
+    "response_model": TEXT,
+    "judge_model": TEXT,
+}
 
 
 class HelpSteerFormatOptions(Strict):
@@ -41,26 +41,21 @@ class HelpSteerFormatOptions(Strict):
     )
 
 
-class HelpSteerFormat:
+class HelpSteerFormat(OneConfig):
     """One record for each response that a judge gave all five attributes; of several judges the
     recipe's first that did speaks. Made from verdicts of the rubric `helpsteer`."""
 
     Options: ClassVar = HelpSteerFormatOptions
     training: ClassVar = False
+    name: ClassVar = "helpsteer"
+    columns: ClassVar = COLUMNS
 
     def __init__(self, options: HelpSteerFormatOptions, context: FormatContext) -> None:
-        self.options = options
-        self.context = context
+        super().__init__(options, context)
+        self.shift = options.shift
 
-    def configs(self) -> dict[str, Schema]:
-        """One: `helpsteer`."""
-        return {"helpsteer": SCHEMA}
-
-    def write(self, row: ScoredRow) -> dict[str, Written]:
+    def written(self, row: ScoredRow) -> Written:
         """The labelled responses, or why there is none."""
-        return {"helpsteer": self._written(row)}
-
-    def _written(self, row: ScoredRow) -> Written:
         reason = unusable(row)
         if reason is not None:
             return dropped(reason)
@@ -79,7 +74,7 @@ class HelpSteerFormat:
                     "id": row.prompt.id,
                     "prompt": row.prompt.instruction,
                     "response": generation.text,
-                    **{name: round(labels[name]) + self.options.shift for name in ATTRIBUTES},
+                    **{name: round(labels[name]) + self.shift for name in ATTRIBUTES},
                     "response_model": model_of(generation),
                     "judge_model": verdict.judge_model or verdict.judge,
                     "metadata": metadata_of(row.prompt),

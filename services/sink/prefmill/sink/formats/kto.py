@@ -11,16 +11,20 @@ from prefmill.sink.domain.pairing import DIGITS
 from prefmill.sink.formats.columns import (
     BOOLEAN,
     MESSAGES,
+    ArrowType,
     Record,
-    Schema,
     assistant,
     conversation,
     dropped,
     metadata_of,
-    schema_of,
 )
+from prefmill.sink.formats.one import OneConfig
 
-SCHEMA: Final[Schema] = schema_of(prompt=MESSAGES, completion=MESSAGES, label=BOOLEAN)
+COLUMNS: Final[dict[str, ArrowType]] = {
+    "prompt": MESSAGES,
+    "completion": MESSAGES,
+    "label": BOOLEAN,
+}
 
 
 class KtoOptions(Strict):
@@ -35,28 +39,22 @@ class KtoOptions(Strict):
     )
 
 
-class KtoFormat:
+class KtoFormat(OneConfig):
     """One record for each scored answer that is not exactly at the threshold.
 
     A row whose scores are all at the threshold is a tie. One usable generation is enough.
     """
 
     Options: ClassVar = KtoOptions
-    training: ClassVar = True
+    name: ClassVar = "kto"
+    columns: ClassVar = COLUMNS
 
     def __init__(self, options: KtoOptions, context: FormatContext) -> None:
+        super().__init__(options, context)
         self.threshold = options.threshold
-        self.context = context
 
-    def configs(self) -> dict[str, Schema]:
-        """One: `kto`."""
-        return {"kto": SCHEMA}
-
-    def write(self, row: ScoredRow) -> dict[str, Written]:
+    def written(self, row: ScoredRow) -> Written:
         """The row's labelled answers."""
-        return {"kto": self._written(row)}
-
-    def _written(self, row: ScoredRow) -> Written:
         scored = _scored(row)
         if row.dropped is not None and not (row.dropped == TOO_FEW_GENERATIONS and scored):
             return dropped(row.dropped)

@@ -1,53 +1,37 @@
 """What the formats of pairs share: a row becomes one record a pair, or says why it made none."""
 
-from abc import ABC, abstractmethod
-from typing import ClassVar, Final
+from abc import abstractmethod
+from typing import Final
 
-from prefmill.contracts.base import Strict
 from prefmill.contracts.rows import Generation, Prompt
 from prefmill.plugins.format import FormatContext, ScoredRow, Written
 from prefmill.sink.domain.pairing import Paired, pairs
 from prefmill.sink.formats.columns import (
     TEXT,
     ArrowType,
-    NoOptions,
     Record,
-    Schema,
     assistant,
     conversation,
     metadata_of,
-    schema_of,
     struct_of,
 )
+from prefmill.sink.formats.one import OneConfig
 
 TURN: Final[ArrowType] = struct_of(role=TEXT, content=TEXT)
 """One message."""
 
 
-class PairFormat(ABC):
+class PairFormat(OneConfig):
     """One config with one record a pair; a format adds its name, its columns and their values."""
 
-    Options: ClassVar[type[Strict]] = NoOptions
-    training: ClassVar = True
-    name: ClassVar[str]
-    columns: ClassVar[dict[str, ArrowType]]
-
-    def __init__(self, options: Strict, context: FormatContext) -> None:
-        self.options = options
-        self.context = context
-
-    def configs(self) -> dict[str, Schema]:
-        """One, of the format's own name."""
-        return {self.name: schema_of(**self.columns)}
-
-    def write(self, row: ScoredRow) -> dict[str, Written]:
+    def written(self, row: ScoredRow) -> Written:
         """The row's pairs."""
         found = paired(row, self.context)
         records: list[Record] = []
         if found.pairs:
             shared = _kept(row.row.prompt) | self.prompt(row.row.prompt)
             records = [shared | self.sides(row, *pair) for pair in found.pairs]
-        return {self.name: Written(tuple(records), found.outcome, found.reason)}
+        return Written(tuple(records), found.outcome, found.reason)
 
     @abstractmethod
     def prompt(self, prompt: Prompt) -> Record:

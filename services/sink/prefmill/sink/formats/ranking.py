@@ -3,62 +3,53 @@
 from typing import ClassVar, Final
 
 from prefmill.contracts.reasons import IDENTICAL_TEXTS, TOO_FEW_SCORES
-from prefmill.plugins.format import FormatContext, ScoredRow, Written
+from prefmill.plugins.format import ScoredRow, Written
 from prefmill.sink.domain.pairing import DIGITS
 from prefmill.sink.formats.columns import (
     INTEGER,
     MESSAGES,
     SCORES,
     TEXTS,
-    NoOptions,
+    ArrowType,
     Record,
-    Schema,
     conversation,
     dropped,
     list_of,
     metadata_of,
     model_of,
-    schema_of,
 )
+from prefmill.sink.formats.one import OneConfig
 
-SCHEMA: Final[Schema] = schema_of(
-    prompt=MESSAGES, responses=TEXTS, models=TEXTS, scores=SCORES, ranks=list_of(INTEGER)
-)
+COLUMNS: Final[dict[str, ArrowType]] = {
+    "prompt": MESSAGES,
+    "responses": TEXTS,
+    "models": TEXTS,
+    "scores": SCORES,
+    "ranks": list_of(INTEGER),
+}
 
 
-class RankingFormat:
+class RankingFormat(OneConfig):
     """One record a prompt with two different texts at least, of which not all score alike.
 
     `ranks` begin at 1; equal scores share a rank, and the next one counts those above it.
     """
 
-    Options: ClassVar = NoOptions
-    training: ClassVar = True
+    name: ClassVar = "ranking"
+    columns: ClassVar = COLUMNS
 
-    def __init__(self, options: NoOptions, context: FormatContext) -> None:
-        self.options = options
-        self.context = context
-
-    def configs(self) -> dict[str, Schema]:
-        """One: `ranking`."""
-        return {"ranking": SCHEMA}
-
-    def write(self, row: ScoredRow) -> dict[str, Written]:
+    def written(self, row: ScoredRow) -> Written:
         """One record, or why there is none."""
-        return {"ranking": _written(row)}
-
-
-def _written(row: ScoredRow) -> Written:
-    if row.dropped is not None:
-        return dropped(row.dropped)
-    scores = _scores(row)
-    if len(scores) < 2:
-        return dropped(TOO_FEW_SCORES)
-    if len({(row.row.generations[place].text or "").strip() for place in scores}) < 2:
-        return dropped(IDENTICAL_TEXTS)
-    if len(set(scores.values())) < 2:
-        return Written((), "tie")
-    return Written((_record(row, scores),), "out")
+        if row.dropped is not None:
+            return dropped(row.dropped)
+        scores = _scores(row)
+        if len(scores) < 2:
+            return dropped(TOO_FEW_SCORES)
+        if len({(row.row.generations[place].text or "").strip() for place in scores}) < 2:
+            return dropped(IDENTICAL_TEXTS)
+        if len(set(scores.values())) < 2:
+            return Written((), "tie")
+        return Written((_record(row, scores),), "out")
 
 
 def _scores(row: ScoredRow) -> dict[int, float]:

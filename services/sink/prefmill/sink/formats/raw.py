@@ -4,7 +4,7 @@ from typing import ClassVar, Final
 
 from prefmill.contracts.results import Reading
 from prefmill.contracts.rows import Verdict
-from prefmill.plugins.format import FormatContext, ScoredRow, Written
+from prefmill.plugins.format import ScoredRow, Written
 from prefmill.sink.formats.columns import (
     INTEGER,
     MESSAGES,
@@ -13,18 +13,16 @@ from prefmill.sink.formats.columns import (
     TEXT,
     TEXTS,
     ArrowType,
-    NoOptions,
     Record,
-    Schema,
     dropped,
     list_of,
     messages_of,
     metadata_of,
     model_of,
-    schema_of,
     struct_of,
     unusable,
 )
+from prefmill.sink.formats.one import OneConfig
 
 ATTRIBUTES: Final[ArrowType] = list_of(struct_of(name=TEXT, rating=SCORE))
 """Of one generation: ratings by attribute, where one answer gives several."""
@@ -46,37 +44,30 @@ VERDICT: Final[ArrowType] = struct_of(
 
 NO_READING: Final = (None, None, None, None, None, None)
 
-SCHEMA: Final[Schema] = schema_of(
-    instruction=TEXT,
-    messages=MESSAGES,
-    generations=TEXTS,
-    generation_models=TEXTS,
-    principles=TEXTS,
-    principle_prompts=TEXTS,
-    scores=SCORES,
-    verdicts=list_of(VERDICT),
-)
+COLUMNS: Final[dict[str, ArrowType]] = {
+    "instruction": TEXT,
+    "messages": MESSAGES,
+    "generations": TEXTS,
+    "generation_models": TEXTS,
+    "principles": TEXTS,
+    "principle_prompts": TEXTS,
+    "scores": SCORES,
+    "verdicts": list_of(VERDICT),
+}
 
 
-class RawFormat:
+class RawFormat(OneConfig):
     """Rows that pairs cannot be made of are out as well: failed generations and verdicts stay,
     as nulls with their status. Only what was not loaded or is not finished is dropped."""
 
-    Options: ClassVar = NoOptions
     training: ClassVar = False
+    name: ClassVar = "raw"
+    columns: ClassVar = COLUMNS
 
-    def __init__(self, options: NoOptions, context: FormatContext) -> None:
-        self.options = options
-        self.context = context
-
-    def configs(self) -> dict[str, Schema]:
-        """One: `raw`."""
-        return {"raw": SCHEMA}
-
-    def write(self, row: ScoredRow) -> dict[str, Written]:
+    def written(self, row: ScoredRow) -> Written:
         """One record."""
         reason = unusable(row)
-        return {"raw": dropped(reason) if reason else Written((record_of(row),), "out")}
+        return dropped(reason) if reason else Written((record_of(row),), "out")
 
 
 def record_of(scored: ScoredRow) -> Record:

@@ -7,51 +7,46 @@ prompt and completion, and stops.
 from typing import ClassVar, Final
 
 from prefmill.contracts.reasons import TOO_FEW_GENERATIONS, TOO_FEW_SCORES
-from prefmill.plugins.format import FormatContext, ScoredRow, Written
+from prefmill.plugins.format import ScoredRow, Written
 from prefmill.sink.domain.pairing import DIGITS
 from prefmill.sink.formats.columns import (
     MESSAGES,
     SCORE,
     TEXT,
-    NoOptions,
+    ArrowType,
     Record,
-    Schema,
     assistant,
     conversation,
     dropped,
     metadata_of,
     model_of,
-    schema_of,
     unusable,
 )
+from prefmill.sink.formats.one import OneConfig
 from prefmill.sink.formats.preference import prompt_id_of
 
-SCHEMA: Final[Schema] = schema_of(prompt_id=TEXT, messages=MESSAGES, model=TEXT, score=SCORE)
+COLUMNS: Final[dict[str, ArrowType]] = {
+    "prompt_id": TEXT,
+    "messages": MESSAGES,
+    "model": TEXT,
+    "score": SCORE,
+}
 
 
-class SftFormat:
+class SftFormat(OneConfig):
     """One record a prompt: its best-scored generation, of equally good ones the first.
 
     The only usable generation needs no score, and neither does any where the recipe names no judge:
     then it is the first.
     """
 
-    Options: ClassVar = NoOptions
-    training: ClassVar = True
+    name: ClassVar = "sft"
+    columns: ClassVar = COLUMNS
 
-    def __init__(self, options: NoOptions, context: FormatContext) -> None:
-        self.options = options
-        self.context = context
-
-    def configs(self) -> dict[str, Schema]:
-        """One: `sft`."""
-        return {"sft": SCHEMA}
-
-    def write(self, row: ScoredRow) -> dict[str, Written]:
+    def written(self, row: ScoredRow) -> Written:
         """One record, or why there is none."""
         best, reason = self._best(row)
-        written = dropped(reason) if best is None else Written((_record(row, best),), "out")
-        return {"sft": written}
+        return dropped(reason) if best is None else Written((_record(row, best),), "out")
 
     def _best(self, row: ScoredRow) -> tuple[int | None, str]:
         reason = unusable(row)

@@ -9,24 +9,22 @@ from typing import ClassVar, Final
 from prefmill.contracts.reasons import NOT_APPLICABLE, RATED, TOO_FEW_GENERATIONS
 from prefmill.contracts.results import Reading
 from prefmill.contracts.rows import Generation, Prompt, Verdict
-from prefmill.plugins.format import FormatContext, ScoredRow, Written
+from prefmill.plugins.format import ScoredRow, Written
 from prefmill.sink.domain.pooling import is_usable
 from prefmill.sink.formats.columns import (
     SCORE,
     TEXT,
     TEXTS,
     ArrowType,
-    NoOptions,
     Record,
-    Schema,
     dropped,
     list_of,
     metadata_of,
     model_of,
-    schema_of,
     struct_of,
     unusable,
 )
+from prefmill.sink.formats.one import OneConfig
 from prefmill.sink.pools.mean import mean
 
 RATED_ASPECT: Final[ArrowType] = struct_of(Rating=TEXT, Rationale=TEXT)
@@ -56,17 +54,17 @@ COMPLETION: Final[ArrowType] = struct_of(
         "fine-grained_score": SCORE,
     }
 )
-SCHEMA: Final[Schema] = schema_of(
-    source=TEXT,
-    instruction=TEXT,
-    models=TEXTS,
-    correct_answers=TEXTS,
-    incorrect_answers=TEXTS,
-    completions=list_of(COMPLETION),
-)
+COLUMNS: Final[dict[str, ArrowType]] = {
+    "source": TEXT,
+    "instruction": TEXT,
+    "models": TEXTS,
+    "correct_answers": TEXTS,
+    "incorrect_answers": TEXTS,
+    "completions": list_of(COMPLETION),
+}
 
 
-class UltrafeedbackFormat:
+class UltrafeedbackFormat(OneConfig):
     """One record a prompt with one usable generation at least.
 
     An aspect nobody was asked about is null, and so are `critique` and `overall_score` without a
@@ -74,25 +72,18 @@ class UltrafeedbackFormat:
     applicable left out.
     """
 
-    Options: ClassVar = NoOptions
     training: ClassVar = False
+    name: ClassVar = "ultrafeedback"
+    columns: ClassVar = COLUMNS
 
-    def __init__(self, options: NoOptions, context: FormatContext) -> None:
-        self.options = options
-        self.context = context
-
-    def configs(self) -> dict[str, Schema]:
-        """One: `ultrafeedback`."""
-        return {"ultrafeedback": SCHEMA}
-
-    def write(self, row: ScoredRow) -> dict[str, Written]:
+    def written(self, row: ScoredRow) -> Written:
         """One record, or why there is none."""
         reason = unusable(row)
         if reason is None and all(given.text is None for given in row.row.generations):
             reason = TOO_FEW_GENERATIONS
         if reason is not None:
-            return {"ultrafeedback": dropped(reason)}
-        return {"ultrafeedback": Written((_record(row, self._verdicts(row)),), "out")}
+            return dropped(reason)
+        return Written((_record(row, self._verdicts(row)),), "out")
 
     def _verdicts(self, row: ScoredRow) -> list[Verdict]:
         """The usable verdicts, those of the recipe's first judge first."""
