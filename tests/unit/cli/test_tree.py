@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.e2e.command import Simulator
-from tests.e2e.test_recipes import HUB_ROWS, local_hub, settings
+from tests.e2e.test_recipes import local_hub, settings
 
 from prefmill.cli.commands.check import check
 from prefmill.cli.show.tree import Asked, tree_lines
@@ -83,10 +83,7 @@ def test_lines_fit_the_terminal_and_nothing_is_lost(width: int) -> None:
         assert max(map(len, lines)) <= width
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=[pytest.mark.slow] if n in HUB_ROWS else []) for n in NAMES],
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_check_finds_nothing_wrong_with_an_example(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from prefmill.contracts.recipe import ModelSpec, Output, Recipe
 from prefmill.contracts.work import Shows
@@ -11,6 +11,7 @@ from prefmill.contracts.work import Shows
 _LEAST: Final = 24
 """Columns that are left to words, however narrow the terminal."""
 _ITEMS: Final = 6
+_CHARACTERS: Final = 80
 """Longer lists are only counted."""
 _SHOWS: Final[dict[Shows, str]] = {
     "all": "one call shows all texts",
@@ -80,7 +81,7 @@ def _rubric(asked: Asked) -> Node:
 
 
 def _pool(recipe: Recipe, rubrics: Sequence[Asked]) -> str:
-    of = recipe.pool.of or rubrics[0].aspects
+    of = list(recipe.pool.of or rubrics[0].aspects)
     judges, aspects = spec_text(recipe.pool.judges), spec_text(recipe.pool.aspects)
     over = f"{aspects} of {', '.join(of)}" if len(of) > 1 else of[0]
     return f"{over}, then {judges} of the judges" if len(recipe.judges) > 1 else over
@@ -115,15 +116,18 @@ def _short(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case list() | tuple():
-            items: Sequence[Any] = value
-            plain = all(isinstance(item, str | int | float) for item in items)
-            short = plain and len(items) <= _ITEMS and sum(map(len, map(str, items))) <= 80
-            return ", ".join(map(str, items)) if short else f"({len(items)})"
+            return _listed(cast("Sequence[Any]", value))
         case dict():
-            pairs: Mapping[str, Any] = value
-            return f"({', '.join(f'{key}: {_short(v)}' for key, v in pairs.items())})"
+            pairs = cast("Mapping[str, Any]", value).items()
+            return f"({', '.join(f'{key}: {_short(v)}' for key, v in pairs)})"
         case _:
             return str(value)
+
+
+def _listed(items: Sequence[Any]) -> str:
+    plain = all(isinstance(item, str | int | float) for item in items)
+    short = plain and len(items) <= _ITEMS and sum(map(len, map(str, items))) <= _CHARACTERS
+    return ", ".join(map(str, items)) if short else f"({len(items)})"
 
 
 def _drawn(nodes: Sequence[Node], before: str, width: int) -> Iterator[str]:
