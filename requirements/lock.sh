@@ -13,7 +13,8 @@ lock() { # name, then the inputs
 # Images hold what their plugins need as well, and what sends traces.
 lock generator --extra huggingface --extra otel services/generator/pyproject.toml
 lock judge --extra huggingface --extra otel services/judge/pyproject.toml
-lock coordinator --extra hub --extra otel services/coordinator/pyproject.toml
+lock coordinator --extra hub --extra otel services/coordinator/pyproject.toml \
+  services/judge/pyproject.toml services/sink/pyproject.toml
 lock sink --extra hub --extra s3 --extra otel services/sink/pyproject.toml
 lock cli cli/pyproject.toml
 lock build requirements/build.in
