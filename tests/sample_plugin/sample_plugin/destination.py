@@ -1,6 +1,5 @@
 """`output: {listing: FILE}`: a list of what a dataset consists of."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,9 +24,8 @@ class Listing:
         assert isinstance(options, ListingOptions)
         self._file = options.listing
 
-    def publish(self, folder: Path, alive: Callable[[], None]) -> str:
+    def publish(self, folder: Path) -> str:
         """Written anew each time, so it can be repeated."""
-        alive()
         files = sorted(p for p in folder.rglob("*") if p.is_file() and ".prefmill" not in str(p))
         lines = [f"{path.stat().st_size} {path.relative_to(folder)}" for path in files]
         try:

@@ -30,6 +30,7 @@ RECIPE = Recipe.model_validate(
             "zephyr": {"engine": "vllm", "model": "HuggingFaceH4/zephyr-7b-beta", "samples": 2},
             "mine": {"lane": "my-model"},
         },
+        "transforms": [{"dedup": "prompt"}, {"filter": "length(prompt) < 2000"}],
         "generate": {"sampler": {"sample": 1, "seed": 7}},
         "judges": {
             "gpt4": {"engine": "openai", "model": "gpt-4"},
@@ -41,6 +42,7 @@ RECIPE = Recipe.model_validate(
             "formats": ["raw", "trl", {"kto": 3.5}],
             "pairing": {"choose": "all", "margin": 0.5, "ties": "keep"},
             "test": 0.05,
+            "transforms": [{"keep": ["chosen"]}],
             "hub": {"repo": "me/everything", "private": False, "every": 1000},
             "argilla": "https://argilla.example.org",
         },

@@ -30,9 +30,7 @@ def dataset(folder: Path, files: dict[str, str] = FILES) -> Path:
 
 
 def publish(folder: Path, to: str = "memory://bucket/prefix/") -> str:
-    return StoreDestination(StoreOptions.model_validate({"files": to})).publish(
-        folder, lambda: None
-    )
+    return StoreDestination(StoreOptions.model_validate({"files": to})).publish(folder)
 
 
 def shown(fs: Any, root: str = "/bucket/prefix") -> dict[str, str]:

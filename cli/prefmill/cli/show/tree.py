@@ -45,12 +45,16 @@ def tree_lines(recipe: Recipe, rubrics: Sequence[Asked], width: int) -> list[str
 
 def _nodes(recipe: Recipe, rubrics: Sequence[Asked]) -> tuple[Node, ...]:
     steps = [Node("source", spec_text(recipe.source))]
+    if recipe.transforms:
+        steps.append(Node("rows", "; ".join(map(spec_text, recipe.transforms))))
     if recipe.models:
         steps.append(Node("models", _drawing(recipe), _members(recipe.models)))
     if recipe.judges:
         steps.append(Node("judges", _quorum(recipe), _members(recipe.judges)))
     steps += [Node("rubrics", "", tuple(map(_rubric, rubrics)))] if rubrics else []
     steps += [Node("pool", _pool(recipe, rubrics))] if rubrics else []
+    if recipe.output.transforms:
+        steps.append(Node("scored", "; ".join(map(spec_text, recipe.output.transforms))))
     steps.append(Node("formats", _formats(recipe.output)))
     steps.append(Node("dataset", _places(recipe.output)))
     return tuple(steps)
