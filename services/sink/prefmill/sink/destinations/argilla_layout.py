@@ -157,11 +157,14 @@ def _given(verdict: Mapping[str, Any], attribute: str | None) -> dict[int, float
     if attribute is None:
         pairs = zip(verdict["ratings"], verdict["statuses"], strict=True)
         return {n: r for n, (r, status) in enumerate(pairs) if r is not None and status == RATED}
-    attributes: Sequence[Sequence[Mapping[str, Any]] | None] = verdict["attributes"] or []
+    attributes: Sequence[Sequence[Mapping[str, Any]] | None] | None = verdict["attributes"]
+    if attributes is None:
+        return {}
     return {
         place: each["rating"]
         for place, rated in enumerate(attributes)
-        for each in rated or []
+        if rated is not None
+        for each in rated
         if each["name"] == attribute
     }
 
