@@ -13,9 +13,9 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from prefmill.contracts.work import GenerateBatch
-from prefmill.coordinator.sofar import SoFar, every_of, finished_rows
+from prefmill.coordinator.sofar import SoFar, every_of, finished_rows, want_whole
 from prefmill.ledger import exports, runs, status
-from prefmill.ledger.exports import Export, claim_export, want_export, withdraw_so_far
+from prefmill.ledger.exports import Export, claim_export, want_export
 from prefmill.ledger.runs import Run
 from prefmill.sink.export import Exporter
 from prefmill.testing.local_hub import LocalHub
@@ -130,9 +130,8 @@ async def test_rows_count_as_finished_once_every_judge_has_seen_them(half: Rig) 
 async def test_the_end_of_a_run_withdraws_what_nobody_has_begun(half: Rig) -> None:
     await SoFar(half.ledger).look(await run_of(half), half.plan)
     async with half.ledger.begin() as connection:
-        await want_export(connection, half.plan.run_id, 1, {}, "whole")
-        await withdraw_so_far(connection, half.plan.run_id)
-    assert [export.directory for export in await stored(half)] == ["whole"]
+        await want_whole(connection, await run_of(half), 0.5)
+    assert [export.spec for export in await stored(half)] == [{"cost_usd": 0.5}]
 
 
 async def test_exports_of_a_run_are_made_one_after_another_and_those_of_others_beside_it(

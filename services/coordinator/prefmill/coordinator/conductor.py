@@ -17,7 +17,7 @@ from prefmill.coordinator.loader import load
 from prefmill.coordinator.planner import plan_step
 from prefmill.coordinator.publisher import publish_step
 from prefmill.coordinator.settings import CoordinatorSettings
-from prefmill.coordinator.sofar import SoFar
+from prefmill.coordinator.sofar import SoFar, want_whole
 from prefmill.coordinator.status import look, spent
 from prefmill.coordinator.streams import Streams
 from prefmill.coordinator.submission import plan_of
@@ -25,7 +25,7 @@ from prefmill.coordinator.trouble import TROUBLE, line_of
 from prefmill.coordinator.unavailable import go_on_without
 from prefmill.coordinator.uploads import Uploads
 from prefmill.coordinator.windows import Windows
-from prefmill.ledger import exports, planning, runs
+from prefmill.ledger import planning, runs
 from prefmill.ledger.database import Ledger
 from prefmill.ledger.runs import Run
 from prefmill.messaging.traces import NOWHERE, Headers
@@ -248,11 +248,9 @@ class Conductor:
             if current is None or current.state not in ACTIVE or not current.source_done:
                 return
             if await planning.is_idle(connection, run.id):
-                spec = {"cost_usd": spent(await look(connection, current, plan))}
-                where = run.directory or ""
+                cost = spent(await look(connection, current, plan))
                 await runs.update_run(connection, run.id, state="finished", reason="")
-                await exports.withdraw_so_far(connection, run.id)
-                await exports.want_export(connection, run.id, run.revision, spec, where)
+                await want_whole(connection, run, cost)
                 return
             lanes = await runs.lanes(connection)
             rows = await planning.rows_by_lane(connection)

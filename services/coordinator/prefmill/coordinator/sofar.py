@@ -4,6 +4,8 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from prefmill.contracts.recipe import Output
 from prefmill.coordinator.domain.plan import Plan
 from prefmill.ledger import exports, status
@@ -40,6 +42,13 @@ class SoFar:
                 where = f".{run.name}-so-far"
                 spec = {"so_far": rows}
                 await exports.want_export(connection, run.id, run.revision, spec, where)
+
+
+async def want_whole(connection: AsyncConnection, run: Run, cost_usd: float) -> None:
+    """Ask for the whole dataset of a run that has ended, and for none so far any more."""
+    await exports.withdraw_so_far(connection, run.id)
+    spec, where = {"cost_usd": cost_usd}, run.directory or ""
+    await exports.want_export(connection, run.id, run.revision, spec, where)
 
 
 def every_of(output: Output) -> int | None:
