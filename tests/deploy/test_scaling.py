@@ -1,6 +1,7 @@
 """Workers come with the work and go with it, by the numbers of the ScaledObjects themselves."""
 
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,50 +23,101 @@ def scaled_object(name: str) -> dict[str, Any]:
     return next(d for d in found if d["metadata"]["name"] == name)
 
 
+class Scaled:
+    """A run whose one lane is served by as many workers as a ScaledObject wants."""
+
+    def __init__(self, cluster: Cluster, scaled: dict[str, Any], deployment: str) -> None:
+        self._cluster = cluster
+        self._trigger = scaled["spec"]["triggers"][0]["metadata"]
+        self._monitor = f"{cluster.address('prefmill-nats')}:8222"
+        self._lane = deployment.rsplit("-", 1)[-1]
+        self.cut: list[Pod] = []
+        self.most_lag = 0
+        mine = [pod for pod in cluster.pods if pod.labels.get("prefmill.dev/lane") == self._lane]
+        cluster.stop(mine)
+        start = partial(cluster.start, "Deployment", deployment)
+        self.scaler = Scaler(scaled, self._lag, start, self._stop, HURRY)
+
+    def run(self, api: Api, recipe: dict[str, Any]) -> Any:
+        """From none, through the run, to none; the run's status at its end."""
+        self.scaler.step()
+        assert self.scaler.history == [0], "nothing waits: nobody works"
+        run = api("/v1/runs", {"recipe": recipe})
+        status = api.finish(run["id"], self.scaler.step)
+        deadline = time.monotonic() + 60
+        while self.scaler.pods:
+            assert time.monotonic() < deadline, self.scaler.history
+            self.scaler.step()
+            time.sleep(0.2)
+        assert status["state"] == "finished", status
+        assert all(pod.process.returncode == 0 for pod in self.cut), "they left in good order"
+        return status
+
+    def _lag(self) -> int:
+        trigger = self._trigger
+        found = lag_of(jsz(self._monitor), trigger["account"], trigger["stream"], self._lane)
+        self.most_lag = max(self.most_lag, found)
+        return found
+
+    def _stop(self, pods: list[Pod]) -> None:
+        self._cluster.stop(pods)
+        self.cut.extend(pods)
+
+
+def rows_of(api: Api, run: int) -> list[Any]:
+    rows: list[Any] = []
+    while page := api(f"/v1/runs/{run}/rows?limit=1000&after={len(rows) - 1}")["rows"]:
+        rows += page
+    return rows
+
+
 def test_generators_scale_from_none_to_many_to_none_and_no_row_is_lost(
     cluster: Cluster, api: Api
 ) -> None:
     scaled = scaled_object("prefmill-generator-zephyr")
-    metadata = scaled["spec"]["triggers"][0]["metadata"]
-    monitor = f"{cluster.address('prefmill-nats')}:8222"
-    name = "prefmill-generator-river"
-    cluster.stop([pod for pod in cluster.pods if pod.labels.get("prefmill.dev/lane") == "river"])
-    cut: list[Pod] = []
+    line = Scaled(cluster, scaled, "prefmill-generator-river")
+    status = line.run(
+        api,
+        {
+            "name": "scaled",
+            "seed": 9,
+            "source": {"inline": [f"Say something of the number {n}." for n in range(ROWS)]},
+            "models": ["river"],
+            "generate": {"params": {"max_tokens": 32}},
+            "output": {"formats": ["raw"]},
+        },
+    )
+    assert max(line.scaler.history) == scaled["spec"]["maxReplicaCount"]
+    rows = rows_of(api, status["id"])
+    assert len(rows) == ROWS
+    assert all(len(row["cells"]) == 1 and row["cells"][0]["text"] for row in rows)
 
-    def read() -> int:
-        return lag_of(jsz(monitor), metadata["account"], metadata["stream"], "river")
 
-    def stop(pods: list[Pod]) -> None:
-        cluster.stop(pods)
-        cut.extend(pods)
-
-    scaler = Scaler(scaled, read, lambda: cluster.start("Deployment", name), stop, HURRY)
-    scaler.step()
-    assert scaler.history == [0], "nothing waits: nobody works"
-    recipe = {
-        "name": "scaled",
-        "seed": 9,
-        "source": {"inline": [f"Say something of the number {n}." for n in range(ROWS)]},
-        "models": ["river"],
-        "generate": {"params": {"max_tokens": 32}},
-        "output": {"formats": ["raw"]},
-    }
-    run = api("/v1/runs", {"recipe": recipe})
-    status = api.finish(run["id"], scaler.step)
-    deadline = time.monotonic() + 60
-    while scaler.pods:
-        assert time.monotonic() < deadline, scaler.history
-        scaler.step()
-        time.sleep(0.2)
-    assert status["state"] == "finished", status
-    assert max(scaler.history) == scaled["spec"]["maxReplicaCount"]
-    assert scaler.history[-1] == 0
-    assert all(pod.process.returncode == 0 for pod in cut), "they left in good order"
-    rows, after = 0, -1
-    while page := api(f"/v1/runs/{run['id']}/rows?limit=1000&after={after}")["rows"]:
-        assert all(len(row["cells"]) == 1 and row["cells"][0]["text"] for row in page)
-        rows, after = rows + len(page), page[-1]["position"]
-    assert rows == ROWS
+def test_judges_scale_to_what_their_rate_limit_bears_and_no_further(
+    cluster: Cluster, api: Api
+) -> None:
+    scaled = scaled_object("prefmill-judge-haiku")
+    line = Scaled(cluster, scaled, "prefmill-judge-owl")
+    given = [{"prompt": f"{n}?", "responses": {"x": "One.", "y": "Two."}} for n in range(ROWS)]
+    status = line.run(
+        api,
+        {
+            "name": "scaled-judges",
+            "source": {"inline": given},
+            "judges": ["owl"],
+            "judge": {"rubric": {"ultrafeedback": ["honesty"]}},
+            "output": {"formats": ["raw"]},
+        },
+    )
+    most = scaled["spec"]["maxReplicaCount"]
+    threshold = int(scaled["spec"]["triggers"][0]["metadata"]["lagThreshold"])
+    assert max(line.scaler.history) == most
+    assert line.most_lag > most * threshold, "the work alone would have wanted more of them"
+    rows = rows_of(api, status["id"])
+    assert len(rows) == ROWS
+    verdicts = [cell for row in rows for cell in row["cells"] if cell["kind"] == "judge"]
+    assert len(verdicts) == ROWS
+    assert all(cell["ratings"] for cell in verdicts)
 
 
 def test_the_thresholds_are_what_the_page_says_they_are() -> None:
