@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,8 +16,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from prefmill.cli.embedded import Home, start_nats
 from prefmill.cli.embedded.binaries import nats_program
 from prefmill.ledger.database import Ledger
+from tests.e2e.command import until
 
 APPS = ("coordinator", "generator", "judge", "sink")
 
@@ -118,6 +121,22 @@ def test_a_wrong_nats_password_ends_a_service_that_may_not_wait_with_one_line(
             _, said = process.communicate(timeout=40)
     assert process.returncode == 1
     assert "error: NATS at" in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
+async def test_a_service_whose_server_is_gone_ends_without_a_goodbye(tmp_path: Path) -> None:
+    with Home(tmp_path / "home") as home:
+        server = start_nats(home)
+        with service("generator", PREFMILL_NATS_URL=server.url) as (process, url):
+            until(lambda: answer(f"{url}/readyz")[0] == 200, "readiness")
+            os.kill(server.pid, signal.SIGKILL)
+            assert process.stderr is not None
+            while "connection lost" not in (line := process.stderr.readline()):
+                assert line, "the service ended by itself"
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=40)
+        server.stop()
+    assert process.returncode == 0, said
     assert "Traceback" not in said
 
 

@@ -4,12 +4,15 @@ import asyncio
 import gc
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
 from typing import Any, Final
 
 import uvloop
 from faststream import FastStream
 from faststream.nats import NatsBroker
 from faststream.security import BaseSecurity
+from nats.errors import ConnectionClosedError, ConnectionReconnectingError
 
 from prefmill.contracts.channels import LANES, WITHDRAWN
 from prefmill.contracts.work import LaneKind
@@ -36,6 +39,19 @@ _POLL_S: Final = 0.05
 _SERVICE: Final[dict[LaneKind, str]] = {"generate": "generator", "judge": "judge"}
 
 
+class _Broker(NatsBroker):
+    """Ends although the server is away, and then without a goodbye."""
+
+    async def stop(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_val: BaseException | None = None,
+        exc_tb: TracebackType | None = None,
+    ) -> None:
+        with suppress(ConnectionReconnectingError, ConnectionClosedError):
+            await super().stop(exc_type, exc_val, exc_tb)
+
+
 def nats_broker(
     settings: ServiceSettings, name: str, probes: Probes | None = None, **more: Any
 ) -> NatsBroker:
@@ -43,7 +59,7 @@ def nats_broker(
     options = connection_options(name, probes and probes.wait)
     if settings.nats_ca is not None:
         options["security"] = BaseSecurity(tls_context(settings.nats_ca), use_ssl=True)
-    return NatsBroker(settings.nats_url.split(","), logger=None, **options, **more)
+    return _Broker(settings.nats_url.split(","), logger=None, **options, **more)
 
 
 def worker_app(

@@ -41,6 +41,7 @@ _FETCH_AGE_S: Final = 15.0
 
 ServiceName = Literal["generator", "judge"]
 _SERVICE: Final[dict[LaneKind, ServiceName]] = {"generate": "generator", "judge": "judge"}
+_JSON: Final[Headers] = {"content-type": "application/json"}
 
 
 class Worker:
@@ -106,8 +107,9 @@ class Worker:
     async def drain(self) -> None:
         """Stop fetching, give back, finish or reply in part; calls have `drain_s`."""
         self._stopping = True
-        if self._announcing is not None:
-            self._announcing.cancel()
+        if self._announcing is None:
+            return  # told to end while it started
+        self._announcing.cancel()
         await self._announce()
         if self._process and any(lane.engine.loading.lasts for lane in self.lanes):
             self._process.abandon()
@@ -176,13 +178,15 @@ class Worker:
             lanes=tuple(lane.served() for lane in self.lanes),
         )
         with suppress(*NATS_TROUBLE):
-            await self._broker.publish(message, WORKERS.subject)
+            await self._broker.publish(
+                message.model_dump_json().encode(), WORKERS.subject, headers=dict(_JSON)
+            )
 
     async def _send(self, channel: Channel, message: bytes, headers: Headers) -> None:
         await self._broker.publish(
             message,
             channel.subject,
-            headers={"content-type": "application/json", **headers},
+            headers={**_JSON, **headers},
             stream=channel.stream,
             timeout=JETSTREAM_TIMEOUT_S,
         )

@@ -109,7 +109,8 @@ def build(settings: CoordinatorSettings, probes: Probes) -> FastStream:
 
     @app.on_shutdown
     async def stop() -> None:
-        holder["server"].should_exit = True
+        if "server" in holder:  # else it is told to end while it starts
+            holder["server"].should_exit = True
         for task in tasks[:-1]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
