@@ -43,7 +43,7 @@ vllm: $(VLLM) ## vLLM into .venv: for the GPUs of this machine, or for its CPU w
 
 # What vLLM's own objects say when they are left to the interpreter's end fails nothing.
 test-vllm: $(VLLM) ## the tests that need vLLM
-	$(BIN)/pytest -m vllm -p no:unraisableexception tests/vllm
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -m vllm -p no:unraisableexception tests/vllm
 
 # What vLLM brings (torch, transformers) is what TRL stands on: only TRL itself is missing.
 $(TRL): $(VLLM) requirements/trl.txt
@@ -51,7 +51,7 @@ $(TRL): $(VLLM) requirements/trl.txt
 	touch $@
 
 test-trl: $(TRL) ## the tests that need TRL: it trains on the datasets as they are
-	$(BIN)/pytest -m trl tests/trl
+	HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1 $(BIN)/pytest -m trl tests/trl
 
 run: $(STAMP) ## run the quickstart: prompts in, preference data out
 	$(BIN)/prefmill run examples/quickstart.yaml --yes

@@ -61,7 +61,8 @@ def test_an_outside_distribution_brings_a_plugin_of_each_group(
     folder.run("run", file, "--yes", "--strict", "--output", tmp_path / "out")
     found = outcome(tmp_path / "out")
     assert found["winners"] == {
-        "prompts": 12, "out": 11, "ties": 0, "dropped": {"by-ask-nicely": 1}, "records": 11,
+        "prompts": 12, "out": 11, "ties": 0, "dropped": {"by-ask-nicely": 1},
+        "records": 11, "test": 0,
     }  # fmt: skip
     drawn = [("one", "two"), ("two", "three"), ("three", "one")]
     for row in tables(tmp_path / "out")["winners"]:
@@ -183,7 +184,8 @@ def test_functions_of_a_file_work_in_every_process_and_after_the_run(tmp_path: P
 
 def check_halved(out: Path, by: int) -> None:
     assert outcome(out)["flat"] == {
-        "prompts": 3, "out": 2, "ties": 0, "dropped": {"by-no_second": 1}, "records": 2,
+        "prompts": 3, "out": 2, "ties": 0, "dropped": {"by-no_second": 1},
+        "records": 2, "test": 0,
     }  # fmt: skip
     for row in tables(out)["raw"]:
         (verdict,) = [v["ratings"] for v in row["verdicts"][:1]]

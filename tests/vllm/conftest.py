@@ -14,7 +14,6 @@ from tests.vllm.tiny import NO_SYSTEM, make_model
 HERE = Path(__file__).parent
 
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 SMALL = {"enforce_eager": True, "max_model_len": 8192, "max_num_seqs": 32}
 

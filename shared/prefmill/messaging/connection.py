@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import nats
 import nats.errors
@@ -48,10 +48,30 @@ def connection_options(name: str, told: Told | None = None) -> dict[str, Any]:
 async def connect(url: str, name: str, *, wait_s: float = 10.0, ca: Path | None = None) -> Client:
     """A raw connection. NatsUnavailable if no server answers within `wait_s` seconds."""
     await wait_for_server(url, wait_s)
-    options = connection_options(name)
+    options = connection_options(name) | credentials_of(url)
     if ca is not None:
         options["tls"] = tls_context(ca)
-    return await nats.connect(url.split(","), **options)  # pyright: ignore[reportUnknownMemberType]
+    return await nats.connect(addresses_of(url), **options)  # pyright: ignore[reportUnknownMemberType]
+
+
+def credentials_of(url: str) -> dict[str, str]:
+    """`user` and `password`, or `token`, of the first of the comma-separated addresses that names
+    them. Told apart from the addresses, they hold for the servers of a cluster that the client
+    learns of later, too."""
+    for place in map(urlsplit, url.split(",")):
+        if place.username and place.password:
+            return {"user": place.username, "password": place.password}
+        if place.username:
+            return {"token": place.username}
+    return {}
+
+
+def addresses_of(url: str) -> list[str]:
+    """The comma-separated addresses, without what `credentials_of` tells."""
+    return [
+        urlunsplit(place._replace(netloc=place.netloc.rpartition("@")[2]))
+        for place in map(urlsplit, url.split(","))
+    ]
 
 
 def jetstream_of(nc: Client) -> JetStreamContext:

@@ -10,15 +10,16 @@ from typing import Any, Final
 
 import uvloop
 from faststream import FastStream
-from faststream.nats import NatsBroker
-from faststream.security import BaseSecurity
+from faststream.nats import NatsBroker, NatsSecurity, NatsToken, NatsUserPassword
 from nats.errors import ConnectionClosedError, ConnectionReconnectingError
 
 from prefmill.contracts.channels import LANES, WITHDRAWN
 from prefmill.contracts.work import LaneKind
 from prefmill.messaging.cellwork import CellWork
 from prefmill.messaging.connection import (
+    addresses_of,
     connection_options,
+    credentials_of,
     tls_context,
     wait_for_entry,
     wait_for_server,
@@ -57,9 +58,20 @@ def nats_broker(
 ) -> NatsBroker:
     """FastStream's broker, set up to outlive a restart of the server. `more` goes to it."""
     options = connection_options(name, probes and probes.wait)
-    if settings.nats_ca is not None:
-        options["security"] = BaseSecurity(tls_context(settings.nats_ca), use_ssl=True)
-    return _Broker(settings.nats_url.split(","), logger=None, **options, **more)
+    options["security"] = _security(settings)
+    return _Broker(addresses_of(settings.nats_url), logger=None, **options, **more)
+
+
+def _security(settings: ServiceSettings) -> NatsSecurity:
+    """Who this service is, and whom it trusts."""
+    trusted = settings.nats_ca and tls_context(settings.nats_ca)
+    match credentials_of(settings.nats_url):
+        case {"user": user, "password": password}:
+            return NatsUserPassword(user, password, ssl_context=trusted)
+        case {"token": token}:
+            return NatsToken(token, ssl_context=trusted)
+        case _:
+            return NatsSecurity(ssl_context=trusted)
 
 
 def worker_app(

@@ -25,10 +25,11 @@ def check(recipe: Path, rows: int | None, settings: tuple[str, ...]) -> None:
     """Validate RECIPE and estimate its calls, tokens and cost. Starts nothing, calls nothing."""
     ready = loaded(recipe, settings, rows)
     resolved = _resolved(ready)
+    plan = _plan(ready, resolved)
     for line in tree_lines(ready.recipe, _asked(resolved), shutil.get_terminal_size().columns):
         click.echo(line)
     click.echo()
-    show_plan(_plan(ready, resolved), ready)
+    show_plan(plan, ready)
     words = ["prefmill", "run", str(recipe), *([f"--rows={rows}"] if rows else [])]
     words += [word for setting in settings for word in ("--set", setting)]
     click.echo(f"{recipe}: nothing wrong; run it with: {shlex.join(words)}")
