@@ -89,7 +89,8 @@ def test_rows_that_cannot_be_used_are_not_called_for() -> None:
 def test_an_empty_or_useless_source_is_a_problem() -> None:
     useless = plan(recipe(source={"inline": [{"prompt": None}]}))
     assert useless.problems == (
-        "source: none of the first 1 rows can be used; see --rows and `columns`",
+        "source: none of the first 1 rows can be used (missing-instruction: prompt or instruction "
+        "or messages is null or missing); see --rows, `columns` and `transforms`",
     )
     assert estimate(recipe(), iter(())).problems == ("source: it is empty; there is nothing to do",)
 
@@ -204,3 +205,26 @@ def test_samples_are_calls_and_texts_of_their_own() -> None:
     assert [slot(made, alias).calls for alias in "abj"] == [120, 40, 40 * 2 * 2]
     less = slot(plan(recipe(judges={"j": {**free, "model": "j"}})), "j")
     assert slot(made, "j").output_tokens == 2 * 2 * less.output_tokens
+
+
+def test_rows_after_the_sample_are_looked_at_where_they_may_be_unlike_the_first() -> None:
+    short, long = ["Why?"] * 40, [f"Prompt {n} " + "asks why " * 200 for n in range(80)]
+    rows = [{"prompt": text, "level": n} for n, text in enumerate([*short, *long])]
+    mixed = {"mix": [{"name": "a", "inline": rows[:40]}, {"name": "b", "inline": rows[40:]}]}
+    whole = plan(recipe(source=mixed))
+    seen = plan(recipe(source=mixed), sample=40)
+    assert (seen.rows, seen.problems) == (120, ())
+    read = [sum(each.input_tokens for each in made.slots) for made in (seen, whole)]
+    assert read[0] == pytest.approx(read[1], rel=0.1)
+
+    late = recipe(source={"inline": rows}, transforms=[{"filter": "metadata.level >= 40"}])
+    made = estimate(late, late.prompts(), sample=40)
+    assert made.problems == ()
+    assert slot(made, "j").calls == 2 * 80
+
+
+def test_why_no_row_can_be_used_is_told() -> None:
+    none = recipe(transforms=[{"filter": "false"}])
+    (problem,) = estimate(none, none.prompts()).problems
+    assert "none of the first 40 rows can be used (by-filter: " in problem
+    assert "`transforms`" in problem

@@ -1,5 +1,6 @@
 """What a recipe would call, in about how many tokens, for about how much. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,6 +22,8 @@ UNLIMITED_ANSWER: Final = 1024
 """Tokens an answer may have at most where no `max_tokens` is given."""
 SAMPLE: Final = 2_000
 COUNTED: Final = 100_000
+STRIDE: Final = 16
+"""Of the rows after the sample, so many stand for one that is looked at."""
 
 
 @dataclass
@@ -46,19 +49,25 @@ class _Sample:
     """What was seen of the source."""
 
     rows: int = 0
-    failed: int = 0
+    weight: int = 1
+    """How many rows the one that is looked at stands for."""
+    usable: int = 0
+    unusable: Counter[str] = field(default_factory=Counter)
+    """Why, and how often."""
     sums: dict[tuple[str, str], _Sum] = field(default_factory=dict)
 
 
 def estimate(resolved: Resolved, prompts: Iterable[Prompt], *, sample: int = SAMPLE) -> RunPlan:
-    """The plan of a recipe from its prompts: all of the first `sample`; the rest are counted if
-    the source does not know its size, and taken to be alike. Four characters make a token.
+    """The plan of a recipe from its prompts: all of the first `sample`, which the rest is taken to
+    be like where the source knows its size. Where it does not, is a mix or is transformed, some of
+    the rest are looked at as well, up to COUNTED rows. Four characters make a token.
 
     Answers are counted at their `max_tokens`, so a cost is an upper bound as far as they go.
     """
-    stream = iter(prompts)
-    seen = _look(resolved, islice(stream, sample))
-    rows = _rows(resolved, seen.rows, stream, sample)
+    size = resolved.source.size()
+    most = COUNTED if size is None or _varied(resolved) else sample
+    seen = _look(resolved, islice(prompts, most), sample)
+    rows = seen.rows if seen.rows < most else size
     scale = (rows or max(seen.rows, COUNTED)) / seen.rows if seen.rows else 0.0
     slots = [
         _slot(resolved, model, seen.sums[model.kind, model.label], scale)
@@ -67,31 +76,30 @@ def estimate(resolved: Resolved, prompts: Iterable[Prompt], *, sample: int = SAM
     return RunPlan(rows=rows, slots=tuple(slots), problems=tuple(_problems(resolved, rows, seen)))
 
 
+def _varied(resolved: Resolved) -> bool:
+    """Whether later rows may well be unlike the first."""
+    return "mix" in resolved.recipe.source or bool(resolved.transforms)
+
+
 def tokens_in(text: str) -> int:
     """About how many tokens a text has."""
     return -(-len(text) // CHARS_PER_TOKEN)
 
 
-def _rows(resolved: Resolved, seen: int, rest: Iterator[Prompt], sample: int) -> int | None:
-    if seen < sample:
-        return seen
-    size = resolved.source.size()
-    if size is not None:
-        return size
-    counted = seen + sum(1 for _ in islice(rest, COUNTED - seen))
-    return counted if counted < COUNTED else None
-
-
-def _look(resolved: Resolved, prompts: Iterable[Prompt]) -> _Sample:
+def _look(resolved: Resolved, prompts: Iterable[Prompt], sample: int) -> _Sample:
     seen = _Sample()
     for model in (*resolved.models, *resolved.judges):
         seen.sums[model.kind, model.label] = _Sum()
     asked = {made.label: _question_tokens(made) for made in resolved.rubrics}
     for position, prompt in enumerate(prompts):
         seen.rows += 1
-        if prompt.failure:
-            seen.failed += 1
+        if position >= sample and position % STRIDE:
             continue
+        seen.weight = STRIDE if position >= sample else 1
+        if prompt.failure:
+            seen.unusable[f"{prompt.failure.reason}: {prompt.failure.detail}"] += 1
+            continue
+        seen.usable += 1
         texts = _answers(resolved, seen, position, prompt)
         for made in resolved.rubrics:
             if len(texts) >= resolved.least_generations(made.shows):
@@ -113,7 +121,7 @@ def _answers(resolved: Resolved, seen: _Sample, position: int, prompt: Prompt) -
     drawn = [by_alias[alias] for alias in resolved.sampler.draw(position)]
     for model in drawn:
         most = model.params.max_tokens or UNLIMITED_ANSWER
-        seen.sums["generate", model.label].add(model.spec.samples, read, most)
+        seen.sums["generate", model.label].add(seen.weight * model.spec.samples, read, most)
     return [
         min(USUAL_ANSWER, model.params.max_tokens or USUAL_ANSWER)
         for model in drawn
@@ -142,7 +150,7 @@ def _verdicts(
     written = len(sets[0]) * made.rubric.tokens_per_text
     for judge in resolved.judges_with(made):
         most = min(written, judge.params.max_tokens or written)
-        calls = len(made.rubric.aspects) * len(sets) * judge.spec.samples
+        calls = seen.weight * len(made.rubric.aspects) * len(sets) * judge.spec.samples
         seen.sums["judge", judge.label].add(calls, read, most, len(sets[0]))
 
 
@@ -198,8 +206,12 @@ def _warnings(model: ResolvedModel, sums: _Sum) -> Iterator[str]:
 def _problems(resolved: Resolved, rows: int | None, seen: _Sample) -> Iterator[str]:
     if rows == 0:
         yield "source: it is empty; there is nothing to do"
-    elif seen.failed == seen.rows:
-        yield f"source: none of the first {seen.rows} rows can be used; see --rows and `columns`"
+    elif not seen.usable:
+        why, _ = seen.unusable.most_common(1)[0]
+        yield (
+            f"source: none of the first {seen.rows} rows can be used ({why}); see --rows, "
+            "`columns` and `transforms`"
+        )
     elif not resolved.models and not any(sums.calls for sums in seen.sums.values()):
         yield "models: nobody answers, and the rows hold no `responses`; name models"
     yield from lacking(resolved, lambda model: model.engine.missing())
