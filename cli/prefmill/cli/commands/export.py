@@ -10,8 +10,10 @@ from prefmill.cli.connect import connect, coordinator_options, find, live
 from prefmill.cli.fetching import fetched
 from prefmill.cli.follow import Tend, show_export, tend_nothing, wait_for_export
 from prefmill.cli.places import is_store, refuse_foreign
+from prefmill.cli.recipes.problems import stop_for
 from prefmill.cli.stop import WRONG, Stop
 from prefmill.contracts.api import ExportRequest
+from prefmill.plugins.errors import RecipeError
 
 
 @click.command()
@@ -92,7 +94,12 @@ class _Asked:
         store = self.output if is_store(self.output) else None
         if self.away:
             refuse_foreign(folder)
-        made = client.export(run.id, self.request(store or (None if self.away else str(folder))))
+        try:
+            made = client.export(
+                run.id, self.request(store or (None if self.away else str(folder)))
+            )
+        except RecipeError as error:
+            raise stop_for(list(error.problems)) from error
         made = wait_for_export(client, run, made, tend)
         show_export(fetched(client, run.id, made, folder) if self.away else made)
 

@@ -122,7 +122,7 @@ def _of_exports(before: RunStatus | None, after: RunStatus) -> Iterator[str]:
 def _of_export(export: ExportStatus) -> str:
     match export.so_far, export.state:
         case False, "writing":
-            return f"writing the dataset to {export.directory}"
+            return " to ".join(filter(None, ("writing the dataset", export.directory)))
         case True, "written":
             return f"the dataset so far is at {export.directory}"
         case True, "failed":
