@@ -55,6 +55,22 @@ RUBRICS = (
 )
 
 
+def test_the_parts_of_a_mix_and_what_models_are_told_are_drawn() -> None:
+    mix = [{"name": "flan", "jsonl": "flan.jsonl", "rows": 30}, {"name": "qa", "inline": ["Why?"]}]
+    changes = {
+        "source": {"mix": mix},
+        "generate": {"system": "Be brief.", "principles": "ultrafeedback"},
+    }
+    recipe = Recipe.model_validate(RECIPE.model_dump(exclude_unset=True) | changes)
+    drawn = tree_lines(recipe, RUBRICS, 100)
+    assert drawn[1:4] == [
+        "├─ source   one after another",
+        "│  ├─ flan  jsonl flan.jsonl, rows 30",
+        "│  └─ qa    inline Why?",
+    ]
+    assert "├─ told     a system prompt, and a principle of ultrafeedback with each prompt" in drawn
+
+
 @pytest.mark.parametrize("width", [100, 56])
 def test_a_run_is_drawn_as_a_tree(width: int) -> None:
     golden = HERE / "golden" / f"tree-{width}.txt"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from prefmill.contracts.recipe import ModelSpec, Output, Recipe
+from prefmill.contracts.recipe import GenerateStep, ModelSpec, Output, Recipe
 from prefmill.contracts.work import Shows
 
 _LEAST: Final = 24
@@ -44,11 +44,13 @@ def tree_lines(recipe: Recipe, rubrics: Sequence[Asked], width: int) -> list[str
 
 
 def _nodes(recipe: Recipe, rubrics: Sequence[Asked]) -> tuple[Node, ...]:
-    steps = [Node("source", spec_text(recipe.source))]
+    steps = [_source(recipe.source)]
     if recipe.transforms:
         steps.append(Node("rows", "; ".join(map(spec_text, recipe.transforms))))
     if recipe.models:
         steps.append(Node("models", _drawing(recipe), _members(recipe.models)))
+    if told := _told(recipe.generate):
+        steps.append(Node("told", told))
     if recipe.judges:
         steps.append(Node("judges", _quorum(recipe), _members(recipe.judges)))
     steps += [Node("rubrics", "", tuple(map(_rubric, rubrics)))] if rubrics else []
@@ -58,6 +60,29 @@ def _nodes(recipe: Recipe, rubrics: Sequence[Asked]) -> tuple[Node, ...]:
     steps.append(Node("formats", _formats(recipe.output)))
     steps.append(Node("dataset", _places(recipe.output)))
     return tuple(steps)
+
+
+def _source(source: Mapping[str, Any]) -> Node:
+    """A mix is drawn with its parts."""
+    if "mix" not in source:
+        return Node("source", spec_text(source))
+    others = {key: value for key, value in source.items() if key != "mix"}
+    said = ", ".join(["one after another", *([spec_text(others)] if others else [])])
+    return Node("source", said, tuple(map(_part, source["mix"])))
+
+
+def _part(source: Mapping[str, Any]) -> Node:
+    rest = {key: value for key, value in source.items() if key != "name"}
+    return Node(str(source.get("name", "")), spec_text(rest) if rest else "")
+
+
+def _told(generate: GenerateStep) -> str:
+    """What models are told besides the prompt."""
+    said = ["a system prompt"] if generate.system else []
+    if generate.principles:
+        profile = generate.principles.profile
+        said.append(f"a principle of {profile}" if profile else "a principle of your own")
+    return ", and ".join(said) + " with each prompt" if said else ""
 
 
 def _drawing(recipe: Recipe) -> str:
