@@ -136,8 +136,15 @@ def explain(error: ValidationError, model: Any, where: str) -> list[str]:
 
 def _sentence(problem: Any, model: Any, where: str) -> str:
     place = ".".join(str(part) for part in (where, *problem["loc"]) if part != "")
-    if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
-        return f"{place}: unknown key{nearest(str(problem['loc'][-1]), _keys(model))}"
+    match problem["type"], problem["loc"]:
+        case "extra_forbidden", (key,):
+            return f"{place}: unknown key{nearest(str(key), _keys(model))}"
+        case "extra_forbidden", _:
+            return f"{place}: unknown key"
+        case "missing", _:
+            return f"{place}: this key is missing"
+        case _:
+            pass
     return f"{place}: {problem['msg'].removeprefix('Value error, ')}"
 
 

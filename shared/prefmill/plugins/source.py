@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, ClassVar, Protocol, cast
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from prefmill.contracts.base import Strict
 from prefmill.contracts.recipe import PluginSpec
@@ -20,6 +20,11 @@ class Taken(Strict):
     note: str | None = Field(default=None, description="Known of the right answer to all of them.")
 
 
+def _taken(value: object) -> object:
+    """`20939` is `{rows: 20939}`: one shape, so that a mistake is told in its own words."""
+    return {"rows": value} if isinstance(value, int) else value
+
+
 class SourceOptions(Strict):
     """Options every source has. A plugin named X has an option X: what to read."""
 
@@ -32,7 +37,13 @@ class SourceOptions(Strict):
     max_chars: int = Field(
         default=200_000, ge=1, description="A longer conversation is a failed row."
     )
-    take: dict[str, Annotated[int, Field(ge=1)] | Taken] = Field(
+    take: dict[
+        str,
+        Annotated[
+            Taken,
+            BeforeValidator(_taken, json_schema_input_type=Annotated[int, Field(ge=1)] | Taken),
+        ],
+    ] = Field(
         default={},
         description="How many rows of each value of the column `by`: `{flan: 20939}`; no others.",
     )

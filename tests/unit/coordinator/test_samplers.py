@@ -333,5 +333,5 @@ def test_on_policy_comes_in_by_its_name_and_needs_its_model() -> None:
     )
     assert plugin is OnPolicySampler
     assert (options.own, options.others) == ("mine", 2)
-    with pytest.raises(RecipeError, match="on-policy: Field required"):
+    with pytest.raises(RecipeError, match="on-policy: this key is missing"):
         named_options("samplers", {"on-policy": None}, "generate.sampler")

@@ -202,3 +202,14 @@ def test_the_sources_of_a_mix_are_rooted_placed_and_refused_like_any_other(tmp_p
         uploads.check(sent.source)
     shown = without_prompts(recipe.model_dump(mode="json"))["source"]["mix"]
     assert shown[1] == {"inline": "left out: 2 prompts"}
+
+
+def test_a_mistake_within_take_is_told_at_its_place() -> None:
+    taken_wrongly = {"flan": {"row": 30}, "web": 0}
+    with pytest.raises(RecipeError) as refused:
+        named_options("sources", {"inline": ["a"], "take": taken_wrongly}, "source")
+    assert set(refused.value.problems) == {
+        "source.take.flan.rows: this key is missing",
+        "source.take.flan.row: unknown key",
+        "source.take.web.rows: Input should be greater than or equal to 1",
+    }

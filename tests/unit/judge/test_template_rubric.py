@@ -87,7 +87,7 @@ def test_a_text_cannot_hold_the_tag_of_a_rating(tmp_path):
     ("change", "said"),
     [
         (("scale: {min: 1, max: 10}\n", ""), "scale: missing; write for example"),
-        (("min: 1, max: 10", "min: 1"), ":1: scale.max: Field required"),
+        (("min: 1, max: 10", "min: 1"), ":1: scale.max: this key is missing"),
         (("min: 1, max: 10", "min: 5, max: 1"), ":1: scale: min is 5 and max 1"),
         (("min: 1", "min: low"), ":1: scale.min: "),
         (("{{ instruction }}", "{{ instructions }}"), "user: unknown variable 'instructions'; did"),

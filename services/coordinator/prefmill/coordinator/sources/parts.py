@@ -25,10 +25,7 @@ class Parts:
     def __init__(self, options: SourceOptions, found: tuple[str, ...]) -> None:
         """RecipeError if the column mapping of a value is wrong."""
         self._by = Column(options.by)
-        self._parts = {
-            value: _part(options, Taken(rows=asked) if isinstance(asked, int) else asked, found)
-            for value, asked in options.take.items()
-        }
+        self._parts = {value: _part(options, asked, found) for value, asked in options.take.items()}
 
     @property
     def size(self) -> int:
