@@ -10,7 +10,7 @@ from prefmill.cli.client import Client
 from prefmill.cli.show.numbers import plural
 from prefmill.contracts.recipe import JudgeStep, PluginSpec, Recipe
 from prefmill.coordinator.domain.places import CODE, FILES, FOLDERS, REPOSITORY
-from prefmill.coordinator.domain.resolved import rubrics_of, separate
+from prefmill.coordinator.domain.rubrics import rubrics_of, separate
 from prefmill.coordinator.sources.files import Paths, files_of
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.source import with_each

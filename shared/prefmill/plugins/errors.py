@@ -1,5 +1,7 @@
 """What plugins raise. The three kinds of engine failures are all that the line knows of engines."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from prefmill.contracts.chat import Usage
@@ -15,6 +17,16 @@ class RecipeError(ValueError):
     def __init__(self, *problems: str) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+@contextmanager
+def problems_at(where: str) -> Generator[None]:
+    """A RecipeError raised within it tells this place, if it tells none below it."""
+    try:
+        yield
+    except RecipeError as error:
+        placed = [p if p.startswith(where) else f"{where}: {p}" for p in error.problems]
+        raise RecipeError(*placed) from error
 
 
 class EngineError(Exception):

@@ -6,13 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from prefmill.contracts.api import RunPlan, RunRequest, SlotPlan
 from prefmill.coordinator.domain.estimate import estimate
-from prefmill.coordinator.domain.resolved import (
-    Placed,
-    Resolved,
-    ResolvedRubric,
-    as_written,
-    resolve,
-)
+from prefmill.coordinator.domain.resolved import Placed, Resolved, as_written, resolve
+from prefmill.coordinator.domain.rubrics import ResolvedRubric
 from prefmill.ledger import runs, status
 from prefmill.ledger.database import Ledger
 from prefmill.ledger.runs import Run

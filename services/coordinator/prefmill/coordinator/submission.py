@@ -14,10 +14,10 @@ from prefmill.coordinator.domain.resolved import (
     Placed,
     Resolved,
     ResolvedModel,
-    ResolvedRubric,
     as_written,
     resolve,
 )
+from prefmill.coordinator.domain.rubrics import ResolvedRubric
 from prefmill.ledger import planning, reuse, runs
 from prefmill.ledger.database import Ledger, retried
 from prefmill.ledger.desired import Desired, DesiredRubric

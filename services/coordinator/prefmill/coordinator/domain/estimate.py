@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 from typing import Final
 
 from prefmill.contracts.api import RunPlan, SlotPlan
@@ -11,7 +11,8 @@ from prefmill.contracts.rows import Prompt
 from prefmill.contracts.work import JudgeRow
 from prefmill.coordinator.domain.missing import lacking
 from prefmill.coordinator.domain.prices import VARIABLE, context_of, price_of
-from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel, ResolvedRubric
+from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel
+from prefmill.coordinator.domain.rubrics import ResolvedRubric
 from prefmill.ledger.desired import subsets
 
 CHARS_PER_TOKEN: Final = 4
@@ -23,7 +24,7 @@ UNLIMITED_ANSWER: Final = 1024
 SAMPLE: Final = 2_000
 COUNTED: Final = 100_000
 STRIDE: Final = 16
-"""Of the rows after the sample, so many stand for one that is looked at."""
+"""Of the usable rows after the sample, the first of each so many is looked at for all of them."""
 
 
 @dataclass
@@ -91,15 +92,17 @@ def _look(resolved: Resolved, prompts: Iterable[Prompt], sample: int) -> _Sample
     for model in (*resolved.models, *resolved.judges):
         seen.sums[model.kind, model.label] = _Sum()
     asked = {made.label: _question_tokens(made) for made in resolved.rubrics}
+    late = count()
     for position, prompt in enumerate(prompts):
         seen.rows += 1
-        if position >= sample and position % STRIDE:
-            continue
-        seen.weight = STRIDE if position >= sample else 1
         if prompt.failure:
             seen.unusable[f"{prompt.failure.reason}: {prompt.failure.detail}"] += 1
             continue
         seen.usable += 1
+        if position >= sample:
+            seen.weight = STRIDE
+            if next(late) % STRIDE:
+                continue
         texts = _answers(resolved, seen, position, prompt)
         for made in resolved.rubrics:
             if len(texts) >= resolved.least_generations(made.shows):

@@ -1,56 +1,30 @@
 """A recipe with all its plugins found and their options checked."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
-
-from pydantic import JsonValue
 
 from prefmill.contracts.chat import Params
 from prefmill.contracts.recipe import ModelSpec, PluginSpec, Recipe
 from prefmill.contracts.rows import Prompt
 from prefmill.contracts.work import LaneKind, Shows
 from prefmill.contracts.workers import LaneSpec
+from prefmill.coordinator.domain.rubrics import ResolvedRubric, rubrics_of, separate
 from prefmill.plugins import registry
 from prefmill.plugins.destination import destinations_of
 from prefmill.plugins.digest import digest_of
 from prefmill.plugins.engine import Engine
-from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.errors import RecipeError, problems_at
 from prefmill.plugins.files import plugin_files
 from prefmill.plugins.format import FormatContext
 from prefmill.plugins.lanes import engine_of, lane_of
 from prefmill.plugins.outputs import formats_of
 from prefmill.plugins.pool import pools_of
 from prefmill.plugins.principles import Principles, principles_of
-from prefmill.plugins.rubric import Rubric, shows_of
 from prefmill.plugins.sampler import Sampler
 from prefmill.plugins.source import Source
 from prefmill.plugins.transform import Chosen, transformed, transforms_of
-
-
-@dataclass(frozen=True)
-class ResolvedRubric:
-    """A rubric, with what a judge needs to make the same one. `label` is its name within the
-    recipe, `names` those of its aspects where another rubric has an aspect of that name."""
-
-    label: str
-    name: str
-    options: dict[str, JsonValue]
-    rubric: Rubric
-    names: dict[str, str] = field(default_factory=dict[str, str])
-
-    @property
-    def shows(self) -> Shows:
-        """What one verdict shows."""
-        return shows_of(self.rubric)
-
-    @property
-    def files(self) -> dict[str, str]:
-        """The recipe's own file that it is from, with its hash; {} if a distribution has it."""
-        path, sha256 = getattr(self.rubric, "file", ("", ""))
-        return {path: sha256} if path else {}
-
 
 Placed = Callable[[PluginSpec], PluginSpec]
 
@@ -135,7 +109,7 @@ def _resolved(recipe: Recipe, placed: Placed) -> Resolved:
             problems.extend(error.problems)
             return None
 
-    source = attempt(lambda: _plugin("sources", placed(recipe.source), "source"))
+    source = attempt(lambda: _source(placed(recipe.source)))
     transforms = attempt(lambda: transforms_of(recipe.transforms, "transforms"))
     rubrics: tuple[ResolvedRubric, ...] = attempt(lambda: rubrics_of(recipe)) or ()
     sampler = attempt(lambda: _sampler(recipe))
@@ -166,66 +140,24 @@ def _resolved(recipe: Recipe, placed: Placed) -> Resolved:
     )
 
 
-def _plugin(group: str, spec: Mapping[str, JsonValue], where: str) -> Any:
-    plugin, options = _named(group, spec, where)
+def _source(spec: PluginSpec) -> Source:
+    with problems_at("source"):
+        plugin, options = registry.named_options("sources", spec, "source")
     return plugin(options)
 
 
-def _named(group: str, spec: Mapping[str, JsonValue], where: str) -> tuple[Any, Any]:
-    try:
-        return registry.named_options(group, spec, where)
-    except RecipeError as error:
-        raise RecipeError(*(_placed(problem, where) for problem in error.problems)) from error
-
-
-def _placed(problem: str, where: str) -> str:
-    return problem if problem.startswith(where) else f"{where}: {problem}"
-
-
-def rubrics_of(recipe: Recipe) -> tuple[ResolvedRubric, ...]:
-    """The recipe's rubrics; RecipeError for those that are not there or refuse their options."""
-    specs = separate(recipe.judge.rubrics) if recipe.judge else ()
-    places = [f"judge.rubric.{i}" if len(specs) > 1 else "judge.rubric" for i in range(len(specs))]
-    labels: Counter[str] = Counter()
-    made: list[ResolvedRubric] = []
-    for spec, where in zip(specs, places, strict=True):
-        try:
-            name = registry.name_in("rubrics", spec)
-            plugin, options = registry.named_options("rubrics", spec, where)
-            rubric = plugin(options)
-        except RecipeError as error:
-            raise RecipeError(*(_placed(problem, where) for problem in error.problems)) from error
-        labels[name] += 1
-        label = f"{name}-{labels[name]}" if labels[name] > 1 else name
-        made.append(ResolvedRubric(label, name, options.model_dump(mode="json"), rubric))
-    return _told_apart(made)
-
-
-def separate(specs: Sequence[PluginSpec]) -> Sequence[PluginSpec]:
-    """`{ultrafeedback: [honesty], critique: null}`, where every key is a rubric, means several."""
-    if len(specs) > 1 or len(specs[0]) < 2 or not specs[0].keys() <= registry.names("rubrics"):
-        return specs
-    return [{name: value} for name, value in specs[0].items()]
-
-
-def _told_apart(rubrics: Sequence[ResolvedRubric]) -> tuple[ResolvedRubric, ...]:
-    """Aspects that two rubrics have bear the rubric's label in their name."""
-    counts = Counter(aspect for made in rubrics for aspect in made.rubric.aspects)
-    return tuple(
-        replace(made, names={a: f"{made.label}-{a}" for a in made.rubric.aspects if counts[a] > 1})
-        for made in rubrics
-    )
+def _named(group: str, spec: PluginSpec, where: str) -> None:
+    with problems_at(where):
+        registry.named_options(group, spec, where)
 
 
 def _sampler(recipe: Recipe) -> Sampler | None:
     if not recipe.models:
         return None
     where = "generate.sampler"
-    try:
+    with problems_at(where):
         plugin, options = registry.named_options("samplers", recipe.generate.sampler, where)
         return plugin(options, tuple(recipe.models), recipe.seed)
-    except RecipeError as error:
-        raise RecipeError(*(_placed(problem, where) for problem in error.problems)) from error
 
 
 def _model(recipe: Recipe, alias: str, spec: ModelSpec) -> ResolvedModel:

@@ -11,7 +11,7 @@ from prefmill.contracts.recipe import PluginSpec
 from prefmill.contracts.rows import Prompt
 from prefmill.plugins import registry
 from prefmill.plugins.digest import digest_of
-from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.errors import RecipeError, problems_at
 from prefmill.plugins.source import Source
 
 MIX: Final = "mix"
@@ -90,9 +90,6 @@ def _source(spec: PluginSpec, number: int) -> Source:
     if MIX in spec:
         raise RecipeError(f"{where}: a mix holds no other mix; write its sources into this one")
     own = {key: value for key, value in spec.items() if key != "name"}
-    try:
+    with problems_at(where):
         plugin, options = registry.named_options("sources", own, where)
         return plugin(options)
-    except RecipeError as error:
-        problems = [p if p.startswith(where) else f"{where}: {p}" for p in error.problems]
-        raise RecipeError(*problems) from error
