@@ -9,6 +9,7 @@ each while the other is stopped: a machine that gets slower does so for both. Ne
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ def main() -> int:
     arguments.add_argument("--requests", type=int, default=256, help="of each kind of lengths")
     arguments.add_argument("--rounds", type=int, default=7, help="each measures both sides")
     asked = arguments.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
     os.environ["VLLM_LOGGING_LEVEL"] = "ERROR"
     with tempfile.TemporaryDirectory(prefix="prefmill-saturation-") as folder:

@@ -226,3 +226,11 @@ def test_why_no_row_can_be_used_is_told() -> None:
     (problem,) = estimate(none, none.prompts()).problems
     assert "none of the first 40 rows can be used (by-filter: " in problem
     assert "`transforms`" in problem
+
+
+def test_a_source_whose_few_usable_rows_come_late_is_no_problem() -> None:
+    rows = [{"prompt": "Why?", "kept": n in (41, 42, 77)} for n in range(80)]
+    late = recipe(source={"inline": rows}, transforms=[{"filter": "metadata.kept"}])
+    made = estimate(late, late.prompts(), sample=40)
+    assert made.problems == ()
+    assert slot(made, "j").calls > 0
