@@ -16,8 +16,8 @@ VERDICT = exactly(
     "statuses raw"
 )
 RAW = named(
-    "instruction messages generations generation_models principles principle_prompts scores "
-    "verdicts"
+    "instruction messages reference generations generation_models principles principle_prompts "
+    "scores verdicts"
 )
 PREFERENCE = named(
     "prompt prompt_id chosen rejected chosen_model rejected_model chosen_rating rejected_rating"

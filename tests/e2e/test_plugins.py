@@ -72,6 +72,8 @@ def test_an_outside_distribution_brings_a_plugin_of_each_group(
         assert row["score"] == 50 - 4 * min(times)
     listed = (tmp_path / "list.txt").read_text().splitlines()
     assert any(line.endswith(" winners/train-00000.parquet") for line in listed)
+    people = json.loads((tmp_path / "out" / "run.json").read_text())["rubrics"][0]["people"]
+    assert people["brevity"]["fields"][1]["text"] == "50 words or more give no point."
     shown = folder.run("plugins")
     for name in ("parrot", "counting", "in-turn", "ask-nicely", "brevity", "strictest", "winners"):
         assert any(

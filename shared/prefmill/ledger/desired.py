@@ -11,8 +11,9 @@ from pydantic import Field, model_validator
 from prefmill.contracts.base import Frozen
 from prefmill.contracts.work import Shows
 from prefmill.ledger.planning import CellKey
+from prefmill.plugins.annotation import Annotation
 from prefmill.plugins.principles import Principles
-from prefmill.plugins.rubric import Annotation, usual_annotation
+from prefmill.plugins.rubric import usual_annotation
 
 Generation = tuple[int, int]
 """Slot and sample."""

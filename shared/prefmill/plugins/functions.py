@@ -24,12 +24,13 @@ from prefmill.contracts.reasons import (
 from prefmill.contracts.results import Reading
 from prefmill.contracts.work import JudgeRow, Shows
 from prefmill.plugins import registry
+from prefmill.plugins.annotation import Annotation
 from prefmill.plugins.digest import digest_of
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.format import FormatContext, ScoredRow, Written
 from prefmill.plugins.marks import Mark
 from prefmill.plugins.records import Record, scored_record, scores_in
-from prefmill.plugins.rubric import Question, Rubric, fingerprint_of
+from prefmill.plugins.rubric import Question, Rubric, annotation_of, fingerprint_of
 
 PAIRS: Final = {"a": (1.0, 0.0), "b": (0.0, 1.0), "tie": (0.5, 0.5)}
 
@@ -167,6 +168,10 @@ class FunctionRubric(OfFunction):
     def ask(self, row: JudgeRow, aspect: str, order: tuple[int, ...]) -> Question:
         """The question. No schema: the function reads text as the judge wrote it."""
         return replace(self._asks.ask(row, aspect, order), schema=None)
+
+    def annotation(self, aspect: str) -> Annotation:
+        """How people check an aspect."""
+        return annotation_of(self._asks, aspect)
 
     def read(self, aspect: str, answer: str, texts: int) -> tuple[Reading, ...]:
         """What the function finds. Raises what it raises: the caller takes that for unreadable."""

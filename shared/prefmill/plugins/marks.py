@@ -74,12 +74,13 @@ def rubric(
     aspects: Sequence[str] | Mapping[str, str] = ("overall",),
     shows: Literal["all", "each", "pairs"] = "each",
     tokens: int = 150,
+    people: Sequence[str | Mapping[str, str]] = (),
     name: str = "",
 ) -> Callable[[F], F]:
     """`f(answer)` → what a judge's answer says: a rating, `(rating, rationale)`, or None if it says
     none; with `shows="all"` a list of them, one per text; with `shows="pairs"` `"A"`, `"B"` or
     `"tie"`. `system` and `user` are templates as those of the rubric `template`; `tokens` is about
-    what a judge writes for one text."""
+    what a judge writes for one text, `people` are the fields that those see who check the judge."""
     if bare is not None or not user:
         raise TypeError("say what is asked: `@prefmill.plugins.rubric(user=…, scale=(1, 5))`")
     template: dict[str, Any] = {
@@ -88,6 +89,7 @@ def rubric(
         "shows": shows,
         "aspects": dict(aspects) if isinstance(aspects, Mapping) else list(aspects),
         "tokens": tokens,
+        "people": list(people),
     }
     if scale is not None:
         template["scale"] = {"min": scale[0], "max": scale[1], "integer": False}

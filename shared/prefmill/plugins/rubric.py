@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 
-from prefmill.contracts.base import Frozen, Strict
+from prefmill.contracts.base import Strict
 from prefmill.contracts.chat import Message
 from prefmill.contracts.results import Reading
 from prefmill.contracts.work import JudgeRow, Shows
+from prefmill.plugins.annotation import Annotation, RatingField
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,24 +20,6 @@ class Question:
     schema: dict[str, JsonValue] | None = None
 
 
-class RatingField(Frozen):
-    """A rating that people are asked for, as a judge was."""
-
-    name: str = Field(description="The aspect, or one of the attributes that its readings hold.")
-    low: int = Field(description="The lowest rating.")
-    high: int = Field(description="The highest rating.")
-    names: dict[str, int] = Field(default={}, description="What ratings are called.")
-
-
-class Annotation(Frozen):
-    """How people check what judges say on an aspect."""
-
-    guidelines: str = Field(default="", description="What they are told of the aspect.")
-    ratings: tuple[RatingField, ...] = Field(
-        default=(), description="What they are asked about each text; none of a comparison."
-    )
-
-
 class Rubric(Protocol):
     """Asks about the texts of a row and reads the answer. Pure: no I/O after construction.
 
@@ -44,8 +27,8 @@ class Rubric(Protocol):
     property; `all` if there is none): `each` and `pairs` get an `order` of one or two texts, and
     every pair comes in both orders, with ratings 1 for the better text, 0 for the other, 0.5 each
     for a tie. `fingerprint_of(aspect)` is the hash of one aspect alone, so that a change of one
-    asks for no other again. `annotation(aspect)` is an Annotation; a rubric without one rates
-    from 1 to 5, where it rates texts.
+    asks for no other again. `annotation(aspect)` is an Annotation: what people see and are
+    asked who check a judge; a rubric without one rates from 1 to 5, where it rates texts.
     """
 
     Options: ClassVar[type[Strict]]

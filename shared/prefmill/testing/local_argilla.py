@@ -154,12 +154,13 @@ def _check_records(dataset: Dataset, items: list[Item]) -> None:
     if not 1 <= len(items) <= MOST or len({item["external_id"] for item in items}) < len(items):
         raise Refused("too many records, none, or one twice")
     known = {made["name"] for made in dataset.fields}
+    required = {made["name"] for made in dataset.fields if made["required"]}
     options = {
         made["id"]: {option["value"] for option in made["settings"]["options"]}
         for made in dataset.questions
     }
     for item in items:
-        if not item["fields"].keys() <= known or "instruction" not in item["fields"]:
+        if not required <= item["fields"].keys() <= known:
             raise Refused(f"fields {sorted(item['fields'])}")
         for given in item["suggestions"]:
             score = given["score"]

@@ -9,6 +9,13 @@ from prefmill.contracts.base import Strict
 from prefmill.contracts.chat import Message
 from prefmill.contracts.results import Reading
 from prefmill.contracts.work import JudgeRow
+from prefmill.plugins.annotation import (
+    GENERATIONS,
+    INSTRUCTION,
+    Annotation,
+    RatingField,
+    ShownField,
+)
 from prefmill.plugins.digest import digest_of
 from prefmill.plugins.rubric import Question
 
@@ -34,6 +41,12 @@ class Brevity:
     def fingerprint(self) -> str:
         """Another limit gives other ratings, so it belongs to what is asked."""
         return digest_of("brevity", 1, self._most).hex()
+
+    def annotation(self, aspect: str) -> Annotation:
+        """Those who check the judge see the rule as well, and give one of the ten best ratings."""
+        rule = ShownField(name="rule", text=f"{self._most} words or more give no point.")
+        rating = RatingField(name=aspect, low=self._most - 9, high=self._most)
+        return Annotation(fields=(INSTRUCTION, rule, GENERATIONS), ratings=(rating,))
 
     def ask(self, row: JudgeRow, aspect: str, order: tuple[int, ...]) -> Question:
         """One text, as `shows` says."""

@@ -26,6 +26,7 @@ from prefmill.plugins.files import loaded, plugin_files, sha256_of
 from prefmill.plugins.format import FormatContext, ScoredRow
 from prefmill.plugins.outputs import formats_of
 from prefmill.plugins.pool import pools_of
+from prefmill.plugins.rubric import annotation_of
 from prefmill.plugins.transform import Chain, transforms_of
 
 MINE = """
@@ -58,7 +59,8 @@ def flat(row):
 
 
 @prefmill.plugins.rubric(
-    scale=(1, 5), aspects={"tone": "How it sounds.", "depth": "…"}, user="{{ generations }}"
+    scale=(1, 5), aspects={"tone": "How it sounds.", "depth": "…"}, user="{{ generations }}",
+    people=["generations"],
 )
 def stars(answer, *, sign: str = "*"):
     if "silence" in answer:
@@ -194,6 +196,9 @@ def test_a_rubric_asks_by_its_templates_and_reads_by_the_function(tmp_path: Path
         (None, "out-of-range", "stars counted"),
         (None, "missing-rating", None),
     ]
+    people = annotation_of(rubric, "tone")
+    assert people.guidelines == "tone: How it sounds. (1 to 5)"
+    assert [field.of for field in people.fields] == ["generations"]
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,11 @@ def row(number, strict, kind):
     return {
         "id": f"row-{number}",
         "instruction": f"Question {number}?",
-        "messages": [{"role": "user", "content": f"Question {number}?"}],
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": f"Question {number}?"},
+        ],
+        "reference": {"correct": ["Yes."], "incorrect": ["No."], "note": None},
         "generations": ["one", None if None in strict else "two"],
         "generation_models": ["org/a", "org/b"],
         "principles": [None, None],
@@ -163,6 +167,113 @@ def test_each_attribute_of_an_answer_is_asked_and_a_scale_that_starts_at_0_is_sh
     assert len(told) == 5 * 2 * 2
     assert (told["correctness-1-strict"], told["correctness-2-strict"]) == (1, 5)
     assert (told["coherence-1-strict"], told["coherence-2-strict"]) == (2, 1)
+
+
+def shown(argilla, tmp_path, *rubrics, **options):
+    """Titles of the fields, and what the first record has in them."""
+    manifest = {**MANIFEST, "rubrics": list(rubrics)}
+    publish(argilla, dataset(tmp_path, [row(0, [5, 3], [5, 3])], manifest), **options)
+    made = argilla.datasets["d0"]
+    titles = {field["name"]: field["title"] for field in made.fields}
+    return titles, made.records["row-0"]["fields"]
+
+
+def test_people_see_the_criteria_and_the_known_answers_that_a_judge_is_told(argilla, tmp_path):
+    scores = ["none", "little", "some", "much", "all"]
+    criteria = {
+        "care": {"criterion": "Does it care?", "scores": scores},
+        "wit": {"criterion": "Is it witty?", "scores": scores},
+    }
+    made = rubric("prometheus", prometheus="absolute", criteria=criteria)
+    titles, fields = shown(argilla, tmp_path, made)
+    assert list(titles) == [
+        "instruction", "reference", "rubric", "generation-1", "generation-2", "wit-rubric",
+    ]  # fmt: skip
+    assert titles["wit-rubric"] == "Rubric: wit"
+    assert fields["reference"] == "Yes.\n\n**Wrong**: No."
+    assert fields["rubric"].splitlines() == [
+        "Does it care?", "", "1. none", "2. little", "3. some", "4. much", "5. all",
+    ]  # fmt: skip
+
+
+def test_a_part_of_a_row_is_shown_once_under_the_name_that_the_first_rubric_gives_it(
+    argilla, tmp_path
+):
+    critique = rubric("critique", reference=True)
+    titles, fields = shown(argilla, tmp_path, rubric("helpsteer"), critique, rubric("pairwise"))
+    assert titles == {
+        "prompt": "Prompt",
+        "response-1": "Response 1",
+        "response-2": "Response 2",
+        "reference": "Reference",
+    }
+    assert (fields["prompt"], fields["response-2"]) == ("Question 0?", "two")
+
+
+def test_a_rubric_without_a_word_of_its_own_shows_instruction_and_texts(argilla, tmp_path):
+    stored = {"name": "old", "aspects": ["honesty"], "people": {"honesty": {}}}
+    stored["people"]["honesty"] = {"ratings": [{"name": "honesty", "low": 1, "high": 5}]}
+    stored["people"]["honesty"]["guidelines"] = ""
+    titles, _ = shown(argilla, tmp_path, stored)
+    assert list(titles) == ["instruction", "generation-1", "generation-2"]
+
+
+TEMPLATE = {
+    "scale": {"min": 0, "max": 3},
+    "user": "{{ instruction }} {{ reference }} {{ generations }}",
+}
+PEOPLE = [
+    "history",
+    {"name": "question", "of": "instruction"},
+    {"name": "hint", "text": "Look at the tone."},
+    {"name": "answer", "title": "The answer", "of": "generations"},
+]
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        (TEMPLATE, ["instruction", "reference", "generation-1", "generation-2"]),
+        ({**TEMPLATE, "reference": False}, ["instruction", "generation-1", "generation-2"]),
+        (
+            {**TEMPLATE, "user": "{{ instruction }} {{ generations }}"},
+            ["instruction", "generation-1", "generation-2"],
+        ),
+        ({**TEMPLATE, "people": PEOPLE}, ["history", "question", "hint", "answer-1", "answer-2"]),
+        ({**TEMPLATE, "people": ["history"]},
+         ["instruction", "history", "generation-1", "generation-2"]),
+    ],
+)  # fmt: skip
+def test_a_rubric_from_a_file_shows_what_its_file_says(argilla, tmp_path, template, expected):
+    titles, fields = shown(argilla, tmp_path, rubric("template", template=template))
+    assert list(titles) == expected
+    if "history" in expected:
+        assert fields["history"] == "**system**: Be brief."
+    if "hint" in expected:
+        assert fields["hint"] == "Look at the tone."
+        assert titles["answer-2"] == "The answer 2"
+
+
+@pytest.mark.parametrize(
+    ("people", "says"),
+    [
+        (["instrution"], "people.0"),
+        ([{"name": "hint"}], "a field has either `of`"),
+        ([{"text": "Look."}], "needs a `name`"),
+        ([{"name": "A b", "text": "Look."}], r"people\.0\.name"),
+        ([{"name": "a", "of": "answers"}], r"people\.0\.of"),
+    ],
+)
+def test_a_field_that_shows_nothing_is_refused_at_its_place(people, says):
+    with pytest.raises(RecipeError, match=says):
+        rubric("template", template={**TEMPLATE, "people": people})
+
+
+def test_a_scale_that_argilla_cannot_show_is_told_before_anything_is_made(argilla, tmp_path):
+    made = rubric("template", template={**TEMPLATE, "scale": {"min": 0, "max": 100}})
+    with pytest.raises(DestinationError, match=r"'overall' is rated from 0 to 100"):
+        shown(argilla, tmp_path, made)
+    assert argilla.datasets == {}
 
 
 def test_people_are_told_what_the_rubrics_say_unless_the_recipe_says_it(argilla, folder):

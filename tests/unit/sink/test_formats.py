@@ -18,6 +18,7 @@ from prefmill.contracts.reasons import (
     TOO_FEW_SCORES,
     TOO_FEW_VERDICTS,
 )
+from prefmill.contracts.work import Reference
 from prefmill.plugins.registry import RecipeError
 from prefmill.sink.destinations.shards import schemas_of
 
@@ -87,6 +88,15 @@ def test_raw_drops_only_what_was_not_loaded_or_is_not_finished(making):
     raw = written(making, "raw")["raw"]
     assert raw["outcomes"][7:9] == [f"dropped {NOT_FINISHED}", "dropped not-text"]
     assert raw["outcomes"].count("out") == 8
+
+
+def test_raw_holds_what_is_known_about_the_right_answer(making):
+    known = Reference(correct=("A draw.",), note="In sports.")
+    rows = [making.row(0, ["One.", "Two."], making.jury([2, 5], [1, 4]), reference=known)]
+    context = making.context()
+    form = making.plugin("formats", "raw", context)
+    record = form.write(making.scored(rows, context)[0])["raw"].records[0]
+    assert record["reference"] == {"correct": ("A draw.",), "incorrect": (), "note": "In sports."}
 
 
 def test_pairs_name_the_reason_of_every_row_without_one(making):

@@ -11,12 +11,19 @@ from pydantic import Field
 from prefmill.contracts.base import Strict
 from prefmill.contracts.work import Shows
 from prefmill.judge.rubrics.attributes import Attributes
+from prefmill.judge.rubrics.people import seen
 from prefmill.judge.rubrics.prompted import Part, Prompted, built_in
 from prefmill.judge.rubrics.scales import Scale
+from prefmill.plugins.annotation import ShownField
 
 ASPECT: Final = "attributes"
 ATTRIBUTES: Final = ("correctness", "coherence", "complexity", "verbosity", "helpfulness")
 SCALE: Final = Scale(0, 4, whole=True)
+PEOPLE: Final = (
+    ShownField(name="prompt", of="instruction"),
+    ShownField(name="response", of="generations"),
+)
+"""The names of the original's columns."""
 _MARK: Final = re.compile(rf"<\s*/?\s*(?:{'|'.join(ATTRIBUTES)})\s*>", re.IGNORECASE)
 
 
@@ -52,5 +59,6 @@ class HelpSteer(Prompted):
                 values={"attributes": ATTRIBUTES},
                 mark=_MARK,
                 reads=options.rating,
+                people=seen(options.reference, *PEOPLE),
             )
         )

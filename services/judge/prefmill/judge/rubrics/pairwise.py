@@ -11,9 +11,12 @@ from prefmill.contracts.base import Strict
 from prefmill.contracts.work import Shows
 from prefmill.judge.rubrics.choices import Choice, PairLayout
 from prefmill.judge.rubrics.marked import Marked, marks
+from prefmill.judge.rubrics.people import seen
 from prefmill.judge.rubrics.prompted import Part, Prompted, built_in
+from prefmill.plugins.annotation import INSTRUCTION, ShownField
 
 ASPECT: Final = "preference"
+_TEXTS: Final = ShownField(name="text", of="generations")
 _MARK: Final = marks("final verdict", "verdict")
 
 
@@ -38,5 +41,6 @@ class Pairwise(Prompted):
         assert isinstance(options, PairwiseOptions)
         reader = PairLayout(Choice(options.ties), Marked(_MARK), alone=("rationale", "verdict"))
         values = {"criterion": options.pairwise, "ties": options.ties}
-        part = Part(ASPECT, built_in("pairwise"), reader, options.reference, values, _MARK)
-        self._make(part)
+        pair, told = built_in("pairwise"), options.reference
+        people = seen(told, INSTRUCTION, _TEXTS)
+        self._make(Part(ASPECT, pair, reader, told, values, _MARK, people=people))

@@ -13,9 +13,11 @@ from prefmill.contracts.base import Strict
 from prefmill.contracts.work import Shows
 from prefmill.judge.rubrics.choices import Choice, PairLayout
 from prefmill.judge.rubrics.marked import Marked
+from prefmill.judge.rubrics.people import seen
 from prefmill.judge.rubrics.prompted import Part, Prompted, built_in
 from prefmill.judge.rubrics.reading import Layout
 from prefmill.judge.rubrics.scales import Scale
+from prefmill.plugins.annotation import GENERATIONS, INSTRUCTION, ShownField
 
 _MARK: Final = re.compile(
     r"(?<![\"'“‘«`])[\[(]\s*result\s*[\])]|^[\s#*_\-]{0,8}result(?:\s*\*\*)?\s*[:：]",
@@ -33,6 +35,12 @@ class Criterion(Strict):
     scores: tuple[str, ...] = Field(
         default=(), description="What a score of 1, 2, 3, 4 and 5 stands for, in this order."
     )
+
+    def shown(self, name: str) -> ShownField:
+        """It as people see it, who have one for each criterion."""
+        scores = (f"{n}. {score}" for n, score in enumerate(self.scores, 1))
+        text = "\n".join((self.criterion, *(("", *scores) if self.scores else ())))
+        return ShownField(name="rubric", title=f"Rubric: {name}", text=text)
 
 
 class PrometheusOptions(Strict):
@@ -72,7 +80,15 @@ class Prometheus(Prompted):
         reader = ABSOLUTE if absolute else RELATIVE
         self._make(
             *(
-                Part(name, pair, reader, options.reference, each.model_dump(mode="json"), _MARK)
+                Part(
+                    name,
+                    pair,
+                    reader,
+                    options.reference,
+                    each.model_dump(mode="json"),
+                    _MARK,
+                    people=seen(options.reference, INSTRUCTION, GENERATIONS, each.shown(name)),
+                )
                 for name, each in options.criteria.items()
             )
         )

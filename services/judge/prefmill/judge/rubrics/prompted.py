@@ -12,14 +12,15 @@ from prefmill.contracts.chat import Message
 from prefmill.contracts.results import Reading
 from prefmill.contracts.work import JudgeRow, Reference, Shows
 from prefmill.judge.rubrics.fencing import defused_section, unmarked
-from prefmill.judge.rubrics.people import annotation_by
+from prefmill.judge.rubrics.people import People, annotation_by, seen
 from prefmill.judge.rubrics.questions import values_in
 from prefmill.judge.rubrics.reading import Reader
 from prefmill.judge.rubrics.templates import VARIABLES, Prompt, TemplatePair, source_of
+from prefmill.plugins.annotation import Annotation
 from prefmill.plugins.digest import digest_of
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.registry import nearest
-from prefmill.plugins.rubric import Annotation, Question
+from prefmill.plugins.rubric import Question
 
 PROMPTS: Final = Path(__file__).parent / "prompts"
 _QUESTION: Final = 1
@@ -32,7 +33,8 @@ class Part:
 
     `told`: the judge is told the reference. `values` are variables beside those of every template.
     `mark` is what announces a rating in an answer: no text of others may hold it. `reads` is what
-    of the options decides how an answer is read, beside its schema: readings are stored.
+    of the options decides how an answer is read, beside its schema: readings are stored. `people`
+    is what those see who check a judge, if not just what the templates show of a row.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Part:
     mark: re.Pattern[str] | None = None
     place: str = "templates: "
     reads: JsonValue = None
+    people: People = ()
 
 
 class Asker:
@@ -53,6 +56,12 @@ class Asker:
         known = (*VARIABLES, "principles", *part.values)
         self._system = Prompt(part.pair.system, f"{part.place}system", known)
         self._user = Prompt(part.pair.user, f"{part.place}user", known)
+
+    @property
+    def people(self) -> People:
+        """What those see who check a judge."""
+        shown = "reference" in self._system.names | self._user.names
+        return self.part.people or seen(self.part.told and shown)
 
     def question(self, row: JudgeRow, order: tuple[int, ...]) -> Question:
         """The question about the texts in this order."""
@@ -125,7 +134,8 @@ class Prompted:
     def annotation(self, aspect: str) -> Annotation:
         """How people check an aspect."""
         part = self._part(aspect)
-        return annotation_by(aspect, part.reader, str(part.values.get("description") or ""))
+        told = str(part.values.get("description") or "")
+        return annotation_by(aspect, part.reader, self._askers[aspect].people, told)
 
     def ask(self, row: JudgeRow, aspect: str, order: tuple[int, ...]) -> Question:
         """The question about `row.generations[i] for i in order`. RecipeError for an unknown

@@ -62,6 +62,7 @@ def parts_of(rubric: TemplateFile, place: str = "template: ") -> tuple[Part, ...
             mark,
             place,
             reads=[rubric.output, rubric.pattern, rubric.fields.model_dump()],
+            people=rubric.people,
         )
         for name, description in rubric.aspects.items()
     )

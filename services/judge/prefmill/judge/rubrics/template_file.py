@@ -11,6 +11,7 @@ from prefmill.contracts.work import Shows
 from prefmill.judge.rubrics.matched import checked_pattern
 from prefmill.judge.rubrics.scales import Scale
 from prefmill.judge.rubrics.templates import source_of
+from prefmill.plugins.annotation import ShownFields
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.registry import explain
 
@@ -84,6 +85,10 @@ class TemplateFile(Strict):
     fields: FieldNames = Field(default=FieldNames(), description="What values are called.")
     reference: bool = Field(default=True, description="Whether templates see the reference.")
     tokens: int = Field(default=150, ge=1, description="About what a judge writes for one text.")
+    people: ShownFields = Field(
+        default=(),
+        description="What those see who check a judge; what the templates show by default.",
+    )
 
     @field_validator("aspects")
     @classmethod

@@ -80,19 +80,19 @@ def _compiled(source: str) -> Template:
 
 
 class Prompt:
-    """One compiled template. `place` names its file or aspect in errors. A template without
-    variables is rendered once."""
+    """One compiled template. `place` names its file or aspect in errors, `names` are the variables
+    it uses. A template without variables is rendered once."""
 
     def __init__(self, source: str, place: str, known: tuple[str, ...] = VARIABLES) -> None:
         self._place = place
         self._fixed: str | None = None
         self._frames: dict[tuple[Any, ...], Frame] = {}
         try:
-            (names, self._framed), self._template = _names(source, known), _compiled(source)
+            (self.names, self._framed), self._template = _names(source, known), _compiled(source)
         except _FAULTS as error:
             raise RecipeError(f"{place}: {_said(error)}") from error
-        self._others = others(names)
-        self._fixed = None if names else self._rendered({})
+        self._others = others(self.names)
+        self._fixed = None if self.names else self._rendered({})
 
     @property
     def fixed(self) -> str | None:

@@ -18,13 +18,14 @@ from prefmill.contracts.chat import Message
 from prefmill.contracts.results import Reading
 from prefmill.contracts.work import JudgeRow
 from prefmill.judge.rubrics.aspects import ASPECTS, PAPER, Aspect, aspect_named
-from prefmill.judge.rubrics.people import annotation_by
+from prefmill.judge.rubrics.people import annotation_by, seen
 from prefmill.judge.rubrics.questions import check, values_of
 from prefmill.judge.rubrics.templates import Prompt, TemplatePair, read_folder, source_of
+from prefmill.plugins.annotation import Annotation
 from prefmill.plugins.digest import digest_of
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.registry import nearest
-from prefmill.plugins.rubric import Annotation, Question
+from prefmill.plugins.rubric import Question
 
 BUILT_IN: Final = Path(__file__).parent / "prompts" / "ultrafeedback"
 MAX_TEMPLATE_CHARS: Final = 64_000
@@ -147,6 +148,7 @@ class UltraFeedback:
         """Raises RecipeError for a template that cannot be used."""
         assert isinstance(options, UltraFeedbackOptions)
         pairs, told = options.templates or _built_in(), options.reference_in
+        self._told = told
         self._asked = {
             name: _Asked(ASPECTS[name], pairs[name], name in told) for name in options.ultrafeedback
         }
@@ -176,7 +178,8 @@ class UltraFeedback:
 
     def annotation(self, aspect: str) -> Annotation:
         """How people check an aspect."""
-        return annotation_by(aspect, aspect_named(aspect).layout)
+        known = aspect_named(aspect)
+        return annotation_by(aspect, known.layout, seen(known.name in self._told))
 
     def ask(self, row: JudgeRow, aspect: str, order: tuple[int, ...]) -> Question:
         """The question about `row.generations[i] for i in order`. RecipeError for an aspect that

@@ -18,19 +18,20 @@ from pydantic import Field, model_validator
 from prefmill.contracts.base import Strict
 from prefmill.plugins.destination import DestinationError
 from prefmill.sink.destinations.argilla_client import KEY, ArgillaClient
+from prefmill.sink.destinations.argilla_fields import Row, fields_of
 from prefmill.sink.destinations.argilla_layout import (
     APART,
     HIGHEST,
     Layout,
     Range,
-    Row,
     asked_of,
     guidelines_of,
 )
 
 BATCH: Final = 100
 """Records a call; Argilla takes 500, but long texts make them slow."""
-COLUMNS: Final = ("id", "instruction", "generations", "generation_models", "verdicts")
+COLUMNS: Final = ("id", "generations", "generation_models", "verdicts")
+"""Of `raw`, beside those of the fields."""
 
 
 class ArgillaOptions(Strict):
@@ -103,7 +104,15 @@ class ArgillaDestination:
             raise DestinationError(
                 "output.argilla has no ratings to show: name a judge, and aspects that it rates"
             )
-        return Layout(wanted.generations, manifest["judges"], asked)
+        for name, each in asked.items():
+            if each.scale[1] - each.scale[0] >= HIGHEST:
+                raise DestinationError(
+                    f"output.argilla: {name!r} is rated from {each.scale[0]} to {each.scale[1]}, "
+                    f"and Argilla has {HIGHEST} ratings at most: name the others as "
+                    "output.argilla.aspects"
+                )
+        shown = fields_of(manifest["rubrics"], wanted.aspects, wanted.generations)
+        return Layout(wanted.generations, manifest["judges"], asked, shown)
 
     def _dataset(self, client: ArgillaClient, manifest: dict[str, Any]) -> dict[str, Any]:
         """The dataset of the run, made if it is not there."""
@@ -140,27 +149,34 @@ class ArgillaDestination:
         if not shards:
             return
         table = arrow.dataset(shards)
-        missing = [name for name in COLUMNS if name not in table.schema.names]
+        columns = _columns(layout)
+        missing = [name for name in columns if name not in table.schema.names]
         if missing:
             raise DestinationError(
                 f"output.argilla needs the columns {', '.join(missing)} of raw: "
                 "keep them in output.columns"
             )
         first = self.options.low_agreement_first
-        yield from _by_disagreement(table, layout) if first else _all(table)
+        yield from _by_disagreement(table, layout) if first else _all(table, columns)
 
 
-def _all(table: Any) -> Iterator[Row]:
-    for batch in table.to_batches(columns=list(COLUMNS), batch_size=BATCH):
+def _columns(layout: Layout) -> list[str]:
+    shown = [field.column for field in layout.shown if field.column is not None]
+    return list(dict.fromkeys((*COLUMNS, *shown)))
+
+
+def _all(table: Any, columns: list[str]) -> Iterator[Row]:
+    for batch in table.to_batches(columns=columns, batch_size=BATCH):
         yield from batch.to_pylist()
 
 
 def _by_disagreement(table: Any, layout: Layout) -> Iterator[Row]:
     """In memory stands one number for each row, and one batch."""
-    apart = [-layout.disagreement(row) for row in _all(table)]
+    columns = _columns(layout)
+    apart = [-layout.disagreement(row) for row in _all(table, ["verdicts"])]
     order = sorted(range(len(apart)), key=apart.__getitem__)
     for start in range(0, len(order), BATCH):
-        yield from table.take(order[start : start + BATCH], columns=list(COLUMNS)).to_pylist()
+        yield from table.take(order[start : start + BATCH], columns=columns).to_pylist()
 
 
 def _made(client: ArgillaClient, dataset: dict[str, Any], layout: Layout) -> dict[str, str]:

@@ -1,5 +1,5 @@
-"""How rows look in Argilla: a record per prompt, a field per text, and for every judge a question
-of its own about each text and aspect, since a question holds one suggestion. Pure.
+"""How rows look in Argilla: a record per prompt, and for every judge a question of its own about
+each text and aspect, since a question holds one suggestion. Pure.
 
 Argilla's ratings are whole numbers from 1 to 10: a scale that starts lower is shifted up.
 """
@@ -12,14 +12,12 @@ from itertools import product
 from typing import Any, Final
 
 from prefmill.contracts.reasons import RATED
+from prefmill.sink.destinations.argilla_fields import Field, Row, name_of
 
-Row = Mapping[str, Any]
-"""A record of the format `raw`."""
 Range = tuple[int, int]
 
 LOWEST: Final = 1
 HIGHEST: Final = 10
-PROMPT: Final = "instruction"
 APART: Final = "disagreement"
 USUAL: Final = "Read the prompt and the texts. Correct each rating that you do not share."
 LONGEST: Final = 10_000
@@ -38,23 +36,23 @@ class Asked:
 @dataclass(frozen=True)
 class Layout:
     """Which texts, and which ratings of them, a dataset shows. `judges`: alias → model id;
-    `asked`: the name of a rating → what it is."""
+    `asked`: the name of a rating → what it is; `shown`: the texts."""
 
     texts: int
     judges: Mapping[str, str]
     asked: Mapping[str, Asked]
+    shown: Sequence[Field]
 
     def fields(self) -> list[dict[str, Any]]:
-        """The prompt, and every text."""
-        names = [PROMPT, *(_text(place) for place in range(self.texts))]
+        """What people see."""
         return [
             {
-                "name": name,
-                "title": name.replace("-", " ").capitalize(),
-                "required": name == PROMPT,
+                "name": field.name,
+                "title": field.title,
+                "required": field.required,
                 "settings": {"type": "text", "use_markdown": True},
             }
-            for name in names
+            for field in self.shown
         ]
 
     def questions(self) -> list[dict[str, Any]]:
@@ -73,11 +71,10 @@ class Layout:
 
     def record(self, row: Row, ids: Mapping[str, str]) -> dict[str, Any]:
         """The row with its ratings as suggestions. `ids`: question → its id on the server."""
-        texts = list(row["generations"])[: self.texts]
-        fields = {_text(n): text for n, text in enumerate(texts) if text is not None}
+        texts = {field.name: field.text(row) for field in self.shown}
         return {
             "external_id": row["id"],
-            "fields": {PROMPT: row["instruction"], **fields},
+            "fields": {name: text for name, text in texts.items() if text is not None},
             "suggestions": self._suggestions(row, ids),
             "metadata": {
                 "models": ", ".join(row["generation_models"][: self.texts]),
@@ -170,12 +167,8 @@ def _given(verdict: Mapping[str, Any], attribute: str | None) -> dict[int, float
 
 
 def question_of(place: int, aspect: str, judge: str) -> str:
-    """A question's name: Argilla takes lower case letters, digits, `-` and `_`."""
-    return re.sub(r"[^a-z0-9_-]+", "-", f"{aspect}-{place + 1}-{judge}".lower())[:200]
-
-
-def _text(place: int) -> str:
-    return f"generation-{place + 1}"
+    """A question's name."""
+    return name_of(f"{aspect}-{place + 1}-{judge}")
 
 
 def _shift(scale: Range) -> int:

@@ -27,6 +27,9 @@ from prefmill.sink.formats.one import OneConfig
 ATTRIBUTES: Final[ArrowType] = list_of(struct_of(name=TEXT, rating=SCORE))
 """Of one generation: ratings by attribute, where one answer gives several."""
 
+REFERENCE: Final[ArrowType] = struct_of(correct=TEXTS, incorrect=TEXTS, note=TEXT)
+"""Null where nothing is known about the right answer."""
+
 VERDICT: Final[ArrowType] = struct_of(
     judge=TEXT,
     rubric=TEXT,
@@ -47,6 +50,7 @@ NO_READING: Final = (None, None, None, None, None, None)
 COLUMNS: Final[dict[str, ArrowType]] = {
     "instruction": TEXT,
     "messages": MESSAGES,
+    "reference": REFERENCE,
     "generations": TEXTS,
     "generation_models": TEXTS,
     "principles": TEXTS,
@@ -77,6 +81,7 @@ def record_of(scored: ScoredRow) -> Record:
         "id": prompt.id,
         "instruction": prompt.instruction,
         "messages": messages_of(prompt.messages),
+        "reference": prompt.reference and prompt.reference.model_dump(),
         "generations": [generation.text for generation in generations],
         "generation_models": [model_of(generation) for generation in generations],
         "principles": [generation.principle for generation in generations],
