@@ -180,6 +180,14 @@ def test_functions_of_a_file_work_in_every_process_and_after_the_run(tmp_path: P
         said = folder.run("run", file, "--yes", "--output", tmp_path / "out")
         assert server.calls() == calls, "a changed pool calls nothing"
         check_halved(tmp_path / "out", 4)
+        mine.write_text(dedent(MINE).replace('row["best"]}', 'row["id"]}'))
+        said = folder.run("run", file, "--yes", "--output", tmp_path / "out", code=1)
+        wrong = (
+            f"the format flat is not written: {mine}:18: the column 'best' is double, and row '0'"
+        )
+        assert f"error: {wrong} has string in it" in said
+        assert list(outcome(tmp_path / "out")) == ["raw"]
+        assert server.calls() == calls
         mine.write_text(dedent(MINE).replace("[1-5]", "[2-5]"))
         folder.run("run", file, "--yes", "--output", tmp_path / "out")
         assert server.calls() == calls + 4, "a changed rubric has the judge asked again"

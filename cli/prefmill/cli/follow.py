@@ -59,11 +59,13 @@ def conclude(status: RunStatus, *, strict: bool) -> None:
 
 
 def show_export(export: ExportStatus) -> None:
-    """Print what an export made, and one record of it. Stop if it failed."""
+    """Print what an export made, and one record of it. Stop if it failed, or a format did."""
     if export.state == "failed":
         raise Stop(FAILED, f"error: the dataset could not be written: {export.error}")
     for line in (*export_lines(export), *example_lines(Path(export.directory))):
         click.echo(line)
+    if export.error:
+        raise Stop(FAILED, f"error: {export.error}")
 
 
 def wait_for_export(

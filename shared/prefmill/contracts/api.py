@@ -111,7 +111,9 @@ class ExportStatus(Frozen):
     summary: dict[str, JsonValue] = Field(
         default={}, description="Models, judges, agreement and bias, as in `run.json`."
     )
-    error: str = Field(default="", description="Why it failed.")
+    error: str = Field(
+        default="", description="Why it failed; of a written one, which formats failed, and why."
+    )
     so_far: bool = Field(
         default=False, description="Made while the run goes on, for who wants what there is."
     )

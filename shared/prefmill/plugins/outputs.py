@@ -84,6 +84,7 @@ class Selected:
 
     def __init__(self, form: Format, columns: Mapping[str, Sequence[_Column]]) -> None:
         self.training = form.training
+        self.place: str = getattr(form, "place", "")
         self._form = form
         self._columns = dict(columns)
 

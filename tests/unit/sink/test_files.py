@@ -2,15 +2,20 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prefmill.contracts.recipe import Pairing
+from prefmill.contracts.recipe import Output, Pairing
 from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.files import plugin_files
+from prefmill.plugins.format import Written
+from prefmill.plugins.outputs import formats_of
 from prefmill.sink.destinations.card import CardFacts
 from prefmill.sink.destinations.disk import DestinationError
 from prefmill.sink.destinations.files import FilesDestination, FilesOptions
@@ -45,6 +50,35 @@ def opened(making, tmp_path):
     return opened
 
 
+class Own:
+    """A format of somebody's, with one column of the type named, filled by `give`."""
+
+    training = True
+    place = ""
+
+    def __init__(self, give, kind="float64"):
+        self.give, self.kind = give, kind
+
+    def configs(self):
+        return {"own": lambda: pa.schema([("id", pa.string()), ("x", getattr(pa, self.kind)())])}
+
+    def write(self, row):
+        record = self.give(row.row.position)
+        return {"own": Written((record,), "out") if record else Written((), "tie")}
+
+
+@pytest.fixture
+def beside(making, tmp_path):
+    """An export of `trl` and a format of somebody's own."""
+
+    def beside(own, spec="one"):
+        formats = [making.plugin("formats", "trl", making.context()), own]
+        options = FilesOptions(directory=tmp_path / "out")
+        return FilesDestination(options).open(formats, 3, spec)
+
+    return beside
+
+
 @pytest.fixture
 def rows(making):
     return making.scored(making.all_kinds(), making.context())
@@ -65,6 +99,90 @@ def visible(folder):
         for path in sorted(folder.rglob("*"))
         if path.is_file() and ".prefmill-export" not in path.parts
     }
+
+
+def x(value, at=4):
+    """A record for each row; in that of one row stands another value."""
+    return lambda position: {"id": "i", "x": value if position == at else 1.0}
+
+
+@pytest.mark.parametrize(
+    ("own", "says"),
+    [
+        (Own(x("high")), "the column 'x' is double, and row 'row-4' has string in it"),
+        (Own(x([1])), "the column 'x' is double, and row 'row-4' has list<item: int64> in it"),
+        (Own(x(1.5), "int64"), r"is int64, and row 'row-4' has double in it \(1.5 is no whole num"),
+        (Own(x(2**70), "int64"), "is int64, and row 'row-4' has int in it"),
+        (Own(lambda n: {"id": "i"} if n == 4 else None), "row 'row-4' has no column 'x'"),
+        (Own(lambda n: 1 // (4 - n) and None), r"ZeroDivisionError: .* \(row 'row-4'\); see the"),
+    ],
+)
+def test_a_format_that_fails_is_left_out_alone_with_one_line(
+    beside, rows, tmp_path, own, says, caplog
+):
+    alone = export(beside(Own(lambda n: None), spec="whole"), rows)["trl"]
+    writer = beside(own)
+    outcome = export(writer, rows)
+    (line,) = writer.problems
+    assert line.startswith("the format own is not written: ")
+    assert re.search(says, line)
+    assert outcome == {"trl": alone}
+    assert not (tmp_path / "out" / "own").exists()
+    manifest = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (list(manifest["outcome"]), manifest["not_written"]) == (["trl"], ["own"])
+    assert "config_name: own" not in (tmp_path / "out" / "README.md").read_text()
+    assert line in caplog.text
+
+
+def test_a_format_in_a_file_that_fails_is_told_with_its_place(beside, rows, caplog):
+    own = Own(x("high"))
+    own.place = "mine.py:7"
+    writer = beside(own)
+    export(writer, rows)
+    assert "is not written: mine.py:7: the column 'x' is double" in writer.problems[0]
+
+
+def test_an_export_that_goes_on_still_knows_which_format_failed(beside, rows, caplog):
+    own = Own(x("high", at=0))
+    with beside(own) as cut:
+        for row in rows[:4]:
+            cut.add(row)
+    writer = beside(own)
+    assert writer.next_position == 3
+    assert list(export(writer, rows)) == ["trl"]
+    assert "row 'row-0' has string" in writer.problems[0]
+
+
+def test_an_export_of_which_every_format_fails_has_failed(tmp_path, rows, caplog):
+    options = FilesOptions(directory=tmp_path / "out")
+    writer = FilesDestination(options).open([Own(x("high"))], 3, "one")
+    with pytest.raises(RecipeError, match="the format own is not written: the column 'x'"):
+        export(writer, rows)
+
+
+MINE = """
+from prefmill.plugins import format
+
+@format(columns={"best": float})
+def mine(row):
+    return {"best": "none" if row["best"] is None else "high"}
+"""
+
+
+def test_a_column_that_was_renamed_is_told_by_its_new_name_and_its_file(
+    tmp_path, making, rows, caplog
+):
+    file = tmp_path / "mine.py"
+    file.write_text(MINE)
+    chosen = {"formats": ["raw", "mine"], "columns": {"mine": {"best": "score"}}}
+    with plugin_files({str(file): ""}):
+        formats = formats_of(Output.model_validate(chosen), making.context())
+    writer = FilesDestination(FilesOptions(directory=tmp_path / "out")).open(formats, 3, "one")
+    assert list(export(writer, rows)) == ["raw"]
+    assert writer.problems[0].startswith(
+        f"the format mine is not written: {file}:4: the column 'score' is double, and row 'row-0' "
+        "has string in it"
+    )
 
 
 def test_what_is_written_opens_with_datasets(opened, rows, tmp_path):

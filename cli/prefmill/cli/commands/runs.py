@@ -117,7 +117,8 @@ def status_lines(run: RunStatus) -> list[str]:
     lines += table(headers, [_slot(slot) for slot in run.slots], left=2)
     lines += [f"  {slot.alias}: {said}" for slot in run.slots if (said := trouble(slot))]
     for export in run.exports[:1]:
-        lines.append(f"dataset {export.state}: {export.directory}{export.error}")
+        told = filter(None, (export.directory, export.error))
+        lines.append(f"dataset {export.state}: {'; '.join(told)}")
         lines += [f"  {sum_line(config, sums)}" for config, sums in export.outcome.items()]
     return lines
 

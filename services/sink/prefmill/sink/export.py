@@ -51,6 +51,14 @@ class WaitFor:
         return asyncio.run_coroutine_threadsafe(make(), self.loop).result()
 
 
+@dataclass(frozen=True)
+class _Written:
+    """By config; and what is wrong with the formats that failed, whose configs are not there."""
+
+    outcome: dict[str, FormatOutcome]
+    problems: str
+
+
 class Exporter:
     """Makes one export after another."""
 
@@ -89,7 +97,7 @@ class Exporter:
     async def _make(self, export: Export) -> ExportState:
         try:
             job = await self._job(export)
-            outcome = await asyncio.to_thread(self._write, job, asyncio.get_running_loop())
+            written = await asyncio.to_thread(self._write, job, asyncio.get_running_loop())
         except (RecipeError, DestinationError) as error:
             log.warning("export %d: %s", export.id, error, extra={"run": export.run_id})
             return await self._failed_by(export, str(error))
@@ -98,8 +106,9 @@ class Exporter:
         except Exception as error:  # a plugin that breaks the export would break it again
             log.exception("export %d", export.id, extra={"run": export.run_id})
             return await self._failed_by(export, f"{type(error).__name__}: {error}; see the log")
-        dumped = {name: sums.model_dump() for name, sums in outcome.items()}
-        await self._update(export, state="written", outcome=dumped, rows=len(job.positions))
+        outcome = {name: sums.model_dump() for name, sums in written.outcome.items()}
+        ended = {"outcome": outcome, "rows": len(job.positions), "error": written.problems}
+        await self._update(export, state="written", **ended)
         return "written"
 
     async def _failed_by(self, export: Export, error: str) -> ExportState:
@@ -114,12 +123,12 @@ class Exporter:
         async with self._ledger.begin() as connection:
             await exports.update_export(connection, export.id, export.run_id, **values)
 
-    def _write(self, job: Job, loop: asyncio.AbstractEventLoop) -> dict[str, FormatOutcome]:
+    def _write(self, job: Job, loop: asyncio.AbstractEventLoop) -> _Written:
         """Blocking, in a thread of its own; the ledger is read through `loop`."""
         with plugin_files(job.recipe.plugins):
             return self._written(job, loop)
 
-    def _written(self, job: Job, loop: asyncio.AbstractEventLoop) -> dict[str, FormatOutcome]:
+    def _written(self, job: Job, loop: asyncio.AbstractEventLoop) -> _Written:
         wait_for = WaitFor(loop)
         judges, aspects = pools_of(job.pool, job.desired.judges, job.scoring)
         folder, address = _places(job, self._exports_dir)
@@ -138,10 +147,11 @@ class Exporter:
             facts = facts_of(job)
             failures = self._failures(job, wait_for)
             outcome = writer.finish(facts, manifest_of(job, facts), failures)
+            made = _Written(outcome, "; ".join(writer.problems))
             spec_now = {**job.export.spec, "summary": writer.figures}
         where = self._published(job, folder, address, wait_for)
         wait_for(lambda: self._update(job.export, directory=where, spec=spec_now))
-        return outcome
+        return made
 
     def _published(self, job: Job, folder: Path, address: str | None, wait_for: WaitFor) -> str:
         """Where the dataset is, once it is in all places that want it. Until it is at `address`,

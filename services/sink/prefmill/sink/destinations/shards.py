@@ -5,9 +5,11 @@ export that was killed goes on at the first shard that is not whole, and its byt
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self, TypeVar
 
 from pydantic import JsonValue
 
@@ -19,11 +21,15 @@ from prefmill.plugins.outputs import pages_of
 from prefmill.sink.destinations.card import CardFacts, card_of
 from prefmill.sink.destinations.disk import write_json, write_lines
 from prefmill.sink.destinations.folder import PAGES, DatasetFolder, files_of, shard_name
-from prefmill.sink.destinations.parquet import ParquetShard
+from prefmill.sink.destinations.parquet import ParquetShard, Unwritable
 from prefmill.sink.domain import summary
 from prefmill.sink.domain.figures import Figures, figures_of
 from prefmill.sink.domain.outcome import NOTHING, Tally, added
-from prefmill.sink.domain.splitting import SIDES, Split
+from prefmill.sink.domain.splitting import SIDES, Side, Split
+
+log: Final = logging.getLogger("prefmill.sink")
+
+T = TypeVar("T")
 
 
 class ShardWriter:
@@ -46,11 +52,14 @@ class ShardWriter:
         self.shard_rows = shard_rows
         self.split = split
         sides = [split.test, split.seed]
-        digest = digest_of(spec, shard_rows, sorted(self.schemas), sides).hex()
+        columns = {name: str(schema) for name, schema in self.schemas.items()}
+        digest = digest_of(spec, shard_rows, columns, sides).hex()
         self._folder = DatasetFolder(directory, self.schemas, digest)
         self._outcome = dict.fromkeys(self.schemas, NOTHING)
         self._summary = summary.empty()
         self._files: list[str] = []
+        self.failed: dict[str, str] = {}
+        """Configs that are not written, as their format failed, and what is wrong."""
         self.rows = 0
         """Prompts in whole shards and in the open one."""
         self._shard = 0
@@ -79,21 +88,21 @@ class ShardWriter:
         self.rows += 1
         summary.count(self._counts, row)
         side = self.split.side(row.row.prompt)
-        for form in self.formats:
-            made = form.write(row) if row.left_out is None else _left_out(form, row.left_out)
-            for config, written in made.items():
-                self._tallies[config].count(written, side)
-                self._open[config, side].add(written.records)
+        self._each(lambda form: self._take_in(form, row, side))
+
+    def _take_in(self, form: Format, row: ScoredRow, side: Side) -> None:
+        for config, written in _made(form, row).items():
+            self._tallies[config].count(written, side)
+            self._open[config, side].add(written.records, row.row.prompt.id)
 
     def close_shard(self) -> None:
         """Make the open shard whole, its counts last."""
-        for shard in self._open.values():
-            shard.close()
+        self._each(self._close)
+        tallies = self._written(self._tallies)
         counts = {
             "prompts": self._prompts,
-            "outcome": {
-                name: tally.outcome().model_dump() for name, tally in self._tallies.items()
-            },
+            "outcome": {name: tally.outcome().model_dump() for name, tally in tallies.items()},
+            "failed": self.failed,
             "summary": self._counts,
         }
         write_json(self._folder.sidecar(self._shard), counts)
@@ -107,28 +116,34 @@ class ShardWriter:
         failures: Iterable[Mapping[str, JsonValue]],
     ) -> dict[str, FormatOutcome]:
         """Write card, `run.json` (the manifest with outcome and summary) and `failures.jsonl`
-        (one line for each failure), and publish everything. Returns the outcome by config."""
+        (one line for each failure), and publish everything. Returns the outcome by config.
+        RecipeError if every format failed; one alone leaves its configs out."""
         if self._prompts:
             self.close_shard()
+        done = self._written(self._outcome)
+        if not done:
+            raise RecipeError(*self.problems)
         staged = self._folder.staged
-        opens = opening(self.formats, self._outcome)
-        card = card_of(facts, opens, self._outcome, self.figures)
+        opens = opening(self.formats, done)
+        card = card_of(facts, opens, done, self.figures)
         write_lines(staged / "README.md", [card.rstrip()])
-        outcome = {name: sums.model_dump() for name, sums in self._outcome.items()}
-        write_json(staged / "run.json", {**manifest, "outcome": outcome, "summary": self.figures})
+        outcome = {name: sums.model_dump() for name, sums in done.items()}
+        told = {"outcome": outcome, "not_written": list(self.failed), "summary": self.figures}
+        write_json(staged / "run.json", {**manifest, **told})
         lines = (json.dumps(dict(failure), ensure_ascii=False) for failure in failures)
         write_lines(staged / "failures.jsonl", lines)
-        pages = {name: value for form in self.formats for name, value in pages_of(form).items()}
+        formed = [form for form in self.formats if form.configs().keys() <= done.keys()]
+        pages = {name: value for form in formed for name, value in pages_of(form).items()}
         for name, value in pages.items():
             write_json(staged / name, value)
-        self._folder.publish([*self._files, *PAGES, *pages])
-        return dict(self._outcome)
+        files = [name for name in self._files if name.split("/")[0] not in self.failed]
+        self._folder.publish([*files, *PAGES, *pages])
+        return done
 
-    def outcome(self) -> dict[str, FormatOutcome]:
-        """By config, the open shard included."""
-        return {
-            name: added(sums, self._tallies[name].outcome()) for name, sums in self._outcome.items()
-        }
+    @property
+    def problems(self) -> list[str]:
+        """A line for each format that failed."""
+        return list(dict.fromkeys(self.failed.values()))
 
     def close(self) -> None:
         """Drop the open shard and let go of the folder."""
@@ -142,6 +157,33 @@ class ShardWriter:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _close(self, form: Format) -> None:
+        for config, side in product(form.configs(), SIDES):
+            self._open[config, side].close()
+
+    def _written(self, by_config: Mapping[str, T]) -> dict[str, T]:
+        return {name: value for name, value in by_config.items() if name not in self.failed}
+
+    def _each(self, work: Callable[[Format], None]) -> None:
+        """For each format. One that fails is left out from here on; the others go on."""
+        for form in self.formats:
+            if self.failed and not self.failed.keys().isdisjoint(form.configs()):
+                continue
+            try:
+                work(form)
+            except (Unwritable, ValueError) as error:
+                log.warning("%s", self._failed(form, str(error)), exc_info=True)
+
+    def _failed(self, form: Format, said: str) -> str:
+        """What is told of it."""
+        configs, place = form.configs(), getattr(form, "place", "")
+        where = "" if said.startswith(place) else f"{place}: "
+        line = f"the format {', '.join(configs)} is not written: {where}{said}"
+        self.failed |= dict.fromkeys(configs, line)
+        for config, side in product(configs, SIDES):
+            self._open[config, side].abort()
+        return line
+
     def _resume(self) -> None:
         while (counts := self._folder.counts(self._shard)) is not None:
             self.rows += counts["prompts"]
@@ -150,6 +192,7 @@ class ShardWriter:
     def _take(self, counts: Mapping[str, Any]) -> None:
         for name, sums in counts["outcome"].items():
             self._outcome[name] = added(self._outcome[name], FormatOutcome.model_validate(sums))
+        self.failed |= counts.get("failed", {})
         summary.add(self._summary, counts["summary"])
         self._files += files_of(self._shard, counts["outcome"])
         self._shard += 1
@@ -166,6 +209,19 @@ class ShardWriter:
             for config, schema in self.schemas.items()
             for side in SIDES
         }
+
+
+def _made(form: Format, row: ScoredRow) -> dict[str, Written]:
+    """What the row becomes. Unwritable if the format fails on it."""
+    if row.left_out is not None:
+        return _left_out(form, row.left_out)
+    try:
+        return form.write(row)
+    except RecipeError as error:
+        raise Unwritable(f"{error} (row {row.row.prompt.id!r})") from error
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        raise Unwritable(f"{said} (row {row.row.prompt.id!r}); see the log") from error
 
 
 def _left_out(form: Format, reason: str) -> dict[str, Written]:
@@ -190,5 +246,6 @@ def opening(formats: Sequence[Format], outcome: Mapping[str, FormatOutcome]) -> 
     """The config that opens where none is named: the first that trainers read, of those that hold
     records; empty if none does."""
     ordered = sorted(formats, key=lambda form: not form.training)
-    filled = (config for form in ordered for config in form.configs() if outcome[config].records)
+    named = (config for form in ordered for config in form.configs() if config in outcome)
+    filled = (config for config in named if outcome[config].records)
     return next(filled, "")
