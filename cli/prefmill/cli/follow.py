@@ -9,7 +9,7 @@ import click
 
 from prefmill.cli.client import Client, NoAnswer
 from prefmill.cli.screen import Screen, screen
-from prefmill.cli.show.outcome import example_lines, export_lines, run_lines
+from prefmill.cli.show.outcome import example_lines, export_lines, run_lines, transforms_failed
 from prefmill.cli.stop import FAILED, ROWS_FAILED, Stop
 from prefmill.contracts.api import ExportStatus, RunStatus
 
@@ -54,7 +54,8 @@ def conclude(status: RunStatus, *, strict: bool) -> None:
     for line in run_lines(status):
         click.echo(line)
     show_export(export)
-    if strict and (status.rows_failed or any(slot.failed for slot in status.slots)):
+    broken = status.rows_failed or transforms_failed(status)
+    if strict and (broken or any(slot.failed for slot in status.slots)):
         raise Stop(ROWS_FAILED, "some rows failed (--strict)")
 
 

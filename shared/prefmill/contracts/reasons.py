@@ -14,9 +14,13 @@ BAD_ROW: Final = "bad-row"
 """The line, record or conversation could not be read: broken JSON, invalid UTF-8, wrong turns."""
 
 TRANSFORM_FAILED: Final = "transform-failed"
-"""A transform could not work on this row, before generation or after pooling."""
+"""A transform could not work on this row before generation."""
+OUTPUT_TRANSFORM_FAILED: Final = "output-transform-failed"
+"""The same after pooling, when a dataset is made."""
 LEFT_OUT_BY: Final = "by-"
 """With the name of a transform behind it: that left the row out. No failure: it was asked for."""
+LEFT_OUT_BY_OUTPUT: Final = "by-output-"
+"""The same of a transform after pooling."""
 
 # Of a cell: the request's own fault, an attempt each.
 REJECTED: Final = "rejected"

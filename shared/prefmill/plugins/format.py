@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
 from prefmill.contracts.base import Strict
+from prefmill.contracts.chat import Failure
 from prefmill.contracts.recipe import Pairing
 from prefmill.contracts.rows import FinishedRow
 
@@ -15,14 +16,15 @@ class ScoredRow:
 
     `judges` are the aliases of the recipe's judges; `aspects` those of its rubric.
     `scores_by_aspect` pools over judges only. `dropped` is why the row makes no judged data;
-    `left_out` why it makes none at all: a transform took it out, and no format is shown it.
+    `left_out` why it makes none at all: a transform took it out, or failed on it, and no format
+    is shown it.
     """
 
     row: FinishedRow
     scores: tuple[float | None, ...]
     scores_by_aspect: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
     dropped: str | None = None
-    left_out: str | None = None
+    left_out: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,20 @@
 """Transforms: rows are changed or left out, before generation or after pooling."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from pydantic import JsonValue
 
 from prefmill.contracts.base import Strict
 from prefmill.contracts.chat import Failure
-from prefmill.contracts.reasons import LEFT_OUT_BY, TRANSFORM_FAILED
+from prefmill.contracts.reasons import (
+    LEFT_OUT_BY,
+    LEFT_OUT_BY_OUTPUT,
+    OUTPUT_TRANSFORM_FAILED,
+    TRANSFORM_FAILED,
+)
 from prefmill.contracts.recipe import PluginSpec
 from prefmill.contracts.rows import Prompt
 from prefmill.plugins import registry
@@ -26,8 +30,6 @@ from prefmill.plugins.records import (
     scored_with,
 )
 from prefmill.plugins.source import Source
-
-log: Final = logging.getLogger("prefmill.transforms")
 
 
 class Transform(Protocol):
@@ -65,6 +67,23 @@ class Chosen:
         return [self.name, self.options.model_dump(mode="json"), code]
 
 
+class _Place(NamedTuple):
+    """Of a recipe, where transforms stand; and the reasons of rows that end there."""
+
+    where: str
+    failed: str
+    left_out: str
+
+    def failure(self, where: str, error: Exception) -> Failure:
+        """What is told of a row on which a transform failed."""
+        said = " ".join(str(error).split())
+        return Failure(reason=self.failed, detail=f"{where}: {type(error).__name__}: {said}")
+
+
+BEFORE: Final = _Place("transforms", TRANSFORM_FAILED, LEFT_OUT_BY)
+AFTER: Final = _Place("output.transforms", OUTPUT_TRANSFORM_FAILED, LEFT_OUT_BY_OUTPUT)
+
+
 class Chain:
     """Transforms one after the other, made afresh for one pass over the rows."""
 
@@ -76,43 +95,36 @@ class Chain:
         loaded passes by."""
         if prompt.failure is not None or not self._steps:
             return prompt
-        found = self._applied(prompt_record(prompt))
+        found = self._applied(prompt_record(prompt), BEFORE)
         if not isinstance(found, Failure):
             try:
                 return prompt_with(prompt, found)
             except ValueError as error:
-                found = _failed("transforms", error)
+                found = BEFORE.failure(BEFORE.where, error)
         return prompt.model_copy(update={"failure": found})
 
     def scored(self, row: ScoredRow) -> ScoredRow:
         """The row as formats see it; one that is not loaded, or not finished, passes by."""
         if row.row.prompt.failure is not None or row.row.open_cells or not self._steps:
             return row
-        found = self._applied(scored_record(row))
+        found = self._applied(scored_record(row), AFTER)
         if not isinstance(found, Failure):
             try:
                 return scored_with(row, found)
             except ValueError as error:
-                found = _failed("output.transforms", error)
-        if found.reason == TRANSFORM_FAILED:
-            log.warning("row %s: %s", row.row.prompt.id, found.detail)
-        return replace(row, left_out=found.reason)
+                found = AFTER.failure(AFTER.where, error)
+        return replace(row, left_out=found)
 
-    def _applied(self, record: Record) -> Record | Failure:
+    def _applied(self, record: Record, place: _Place) -> Record | Failure:
         for chosen, transform in self._steps:
             try:
                 kept = transform.apply(record)
             except Exception as error:  # noqa: BLE001 - one row that breaks it is one row
-                return _failed(f"{chosen.where} ({chosen.name})", error)
+                return place.failure(f"{chosen.where} ({chosen.name})", error)
             if kept is None:
-                return Failure(reason=f"{LEFT_OUT_BY}{chosen.name}", detail=chosen.where)
+                return Failure(reason=f"{place.left_out}{chosen.name}", detail=chosen.where)
             record = kept
         return record
-
-
-def _failed(where: str, error: Exception) -> Failure:
-    said = " ".join(str(error).split())
-    return Failure(reason=TRANSFORM_FAILED, detail=f"{where}: {type(error).__name__}: {said}")
 
 
 def transforms_of(specs: Sequence[PluginSpec], where: str) -> tuple[Chosen, ...]:

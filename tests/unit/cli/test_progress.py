@@ -131,6 +131,16 @@ def test_the_end_says_what_was_paid_and_what_failed() -> None:
     ]
 
 
+def test_the_end_says_that_a_transform_failed_after_pooling() -> None:
+    sums = FormatOutcome(
+        prompts=5, out=2, ties=0, dropped={"output-transform-failed": 3}, records=2
+    )
+    made = ExportStatus(id=4, state="written", directory="/d", outcome={"raw": sums, "trl": sums})
+    assert run_lines(run(exports=(made,)))[1] == (
+        "a transform after pooling failed on 3 prompts; see /d/failures.jsonl"
+    )
+
+
 def test_the_table_of_a_terminal_holds_every_model_and_what_is_wrong() -> None:
     from rich.console import Console
 

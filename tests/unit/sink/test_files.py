@@ -16,6 +16,7 @@ from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.files import plugin_files
 from prefmill.plugins.format import Written
 from prefmill.plugins.outputs import formats_of
+from prefmill.plugins.transform import Chain, transforms_of
 from prefmill.sink.destinations.card import CardFacts
 from prefmill.sink.destinations.disk import DestinationError
 from prefmill.sink.destinations.files import FilesDestination, FilesOptions
@@ -36,6 +37,7 @@ FACTS = CardFacts(
     recipe="name: tiny\nnote: ```\n",
 )
 NAMES = ("raw", "preference", "trl", "kto", "sft", "distilabel")
+PLACE = "output.transforms"
 FAILURE = {"id": "row-8", "cell": None, "reason": "not-text", "detail": "eine Größe"}
 
 
@@ -158,6 +160,29 @@ def test_an_export_of_which_every_format_fails_has_failed(tmp_path, rows, caplog
     writer = FilesDestination(options).open([Own(x("high"))], 3, "one")
     with pytest.raises(RecipeError, match="the format own is not written: the column 'x'"):
         export(writer, rows)
+
+
+def test_a_row_on_which_a_transform_failed_is_dropped_and_told_among_the_failures(
+    opened, rows, tmp_path
+):
+    chosen = transforms_of([{"filter": "id != 'row-1' and metadata.id > 4"}], PLACE)
+    made = [Chain(chosen).scored(row) for row in rows]
+    with opened(["raw", "trl"]) as cut:
+        for row in made[:4]:
+            cut.add(row)
+    outcome = export(opened(["raw", "trl"]), made)
+    for sums in outcome.values():
+        assert sums.prompts == 10 == sums.out + sums.ties + sum(sums.dropped.values())
+        assert sums.dropped["by-output-filter"] == 1
+        assert sums.dropped["output-transform-failed"] == 6
+    lines = (tmp_path / "out" / "failures.jsonl").read_text().splitlines()
+    first, *others = map(json.loads, lines)
+    assert first == FAILURE
+    assert [told["id"] for told in others] == [f"row-{n}" for n in (2, 3, 4, 5, 6, 9)]
+    said = "output.transforms.0 (filter): UndefinedError: 'dict object' has no attribute 'id'"
+    assert others[0] == {
+        "id": "row-2", "cell": None, "reason": "output-transform-failed", "detail": said
+    }  # fmt: skip
 
 
 MINE = """

@@ -172,8 +172,15 @@ def test_transforms_work_in_the_order_written():
 def test_after_pooling_a_filter_sees_scores():
     keeps = after({"filter": "margin >= 2 and best == 5 and models[0] == 'm0'"})
     assert keeps.scored(scored([5, 3])).left_out is None
-    assert keeps.scored(scored([5, 4])).left_out == "by-filter"
-    assert keeps.scored(scored([None, None])).left_out == "by-filter", "nothing compares with NaN"
+    by_it = Failure(reason="by-output-filter", detail="output.transforms.0")
+    assert keeps.scored(scored([5, 4])).left_out == by_it
+    assert keeps.scored(scored([None, None])).left_out == by_it, "nothing compares with NaN"
+
+
+def test_a_row_on_which_a_transform_fails_after_pooling_says_which_and_why():
+    made = after({"filter": "true"}, {"filter": "instruction > 3"}).scored(scored([5, 4]))
+    assert made.left_out.reason == "output-transform-failed"
+    assert made.left_out.detail.startswith("output.transforms.1 (filter): TypeError: '>' not supp")
 
 
 def test_what_is_not_finished_is_shown_to_no_transform():

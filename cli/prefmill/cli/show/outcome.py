@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from prefmill.cli.show.numbers import count, dollars, plural, table
 from prefmill.cli.show.pace import called
 from prefmill.contracts.api import ExportStatus, FormatOutcome, RunStatus
+from prefmill.contracts.reasons import OUTPUT_TRANSFORM_FAILED
 
 PAIRED: Final = ("trl", "preference", "kto", "sft", "distilabel", "raw")
 """Formats in the order in which an example is looked for."""
@@ -37,13 +38,21 @@ def run_lines(status: RunStatus) -> list[str]:
     paid += f" (no price known for {', '.join(unpriced)})" if unpriced else ""
     lines = [f"{paid}; {reused:,} answers reused" if reused else paid]
     failed = sum(slot.failed for slot in called(status))
-    if failed or status.rows_failed:
+    broken = transforms_failed(status)
+    if failed or status.rows_failed or broken:
         cells = f"{plural(failed, 'answer or verdict', 'answers or verdicts')} failed for good"
         rows = f"{plural(status.rows_failed, 'prompt')} could not be used"
-        both = [part for part, n in ((rows, status.rows_failed), (cells, failed)) if n]
+        after = f"a transform after pooling failed on {plural(broken, 'prompt')}"
+        said = [(rows, status.rows_failed), (cells, failed), (after, broken)]
         where = f"{status.exports[0].directory}/" if status.exports else ""
-        lines.append(f"{', '.join(both)}; see {where}failures.jsonl")
+        lines.append(f"{', '.join(part for part, n in said if n)}; see {where}failures.jsonl")
     return lines
+
+
+def transforms_failed(status: RunStatus) -> int:
+    """Prompts of the newest dataset on which a transform after pooling failed."""
+    made = (sums for export in status.exports[:1] for sums in export.outcome.values())
+    return max((sums.dropped.get(OUTPUT_TRANSFORM_FAILED, 0) for sums in made), default=0)
 
 
 def export_lines(export: ExportStatus) -> list[str]:

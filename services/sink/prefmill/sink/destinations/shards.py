@@ -6,14 +6,15 @@ export that was killed goes on at the first shard that is not whole, and its byt
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import product
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, product
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from pydantic import JsonValue
 
 from prefmill.contracts.api import FormatOutcome
+from prefmill.contracts.reasons import OUTPUT_TRANSFORM_FAILED
 from prefmill.plugins.digest import digest_of
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.format import Format, ScoredRow, Written, arrow_schema
@@ -87,6 +88,9 @@ class ShardWriter:
         self._prompts += 1
         self.rows += 1
         summary.count(self._counts, row)
+        if row.left_out and row.left_out.reason == OUTPUT_TRANSFORM_FAILED:
+            told = {"id": row.row.prompt.id, "cell": None, **row.left_out.model_dump()}
+            self._failures.append(told)
         side = self.split.side(row.row.prompt)
         self._each(lambda form: self._take_in(form, row, side))
 
@@ -103,6 +107,7 @@ class ShardWriter:
             "prompts": self._prompts,
             "outcome": {name: tally.outcome().model_dump() for name, tally in tallies.items()},
             "failed": self.failed,
+            "failures": self._failures,
             "summary": self._counts,
         }
         write_json(self._folder.sidecar(self._shard), counts)
@@ -115,9 +120,10 @@ class ShardWriter:
         manifest: Mapping[str, JsonValue],
         failures: Iterable[Mapping[str, JsonValue]],
     ) -> dict[str, FormatOutcome]:
-        """Write card, `run.json` (the manifest with outcome and summary) and `failures.jsonl`
-        (one line for each failure), and publish everything. Returns the outcome by config.
-        RecipeError if every format failed; one alone leaves its configs out."""
+        """Write card, `run.json` (the manifest with outcome and summary) and `failures.jsonl` (one
+        line for each failure, then for each row on which a transform failed), and publish
+        everything. Returns the outcome by config. RecipeError if every format failed; one alone
+        leaves its configs out."""
         if self._prompts:
             self.close_shard()
         done = self._written(self._outcome)
@@ -130,7 +136,8 @@ class ShardWriter:
         outcome = {name: sums.model_dump() for name, sums in done.items()}
         told = {"outcome": outcome, "not_written": list(self.failed), "summary": self.figures}
         write_json(staged / "run.json", {**manifest, **told})
-        lines = (json.dumps(dict(failure), ensure_ascii=False) for failure in failures)
+        every = chain(failures, self._transforms_failed())
+        lines = (json.dumps(dict(failure), ensure_ascii=False) for failure in every)
         write_lines(staged / "failures.jsonl", lines)
         formed = [form for form in self.formats if form.configs().keys() <= done.keys()]
         pages = {name: value for form in formed for name, value in pages_of(form).items()}
@@ -163,6 +170,10 @@ class ShardWriter:
 
     def _written(self, by_config: Mapping[str, T]) -> dict[str, T]:
         return {name: value for name, value in by_config.items() if name not in self.failed}
+
+    def _transforms_failed(self) -> Iterator[dict[str, JsonValue]]:
+        for shard in range(self._shard):
+            yield from self._folder.counts(shard).get("failures", ())
 
     def _each(self, work: Callable[[Format], None]) -> None:
         """For each format. One that fails is left out from here on; the others go on."""
@@ -202,6 +213,7 @@ class ShardWriter:
         self._prompts = 0
         self._tallies = {config: Tally() for config in self.schemas}
         self._counts = summary.empty()
+        self._failures: list[dict[str, JsonValue]] = []
         self._open = {
             (config, side): ParquetShard(
                 self._folder.staged / shard_name(config, side, self._shard), schema
@@ -214,7 +226,7 @@ class ShardWriter:
 def _made(form: Format, row: ScoredRow) -> dict[str, Written]:
     """What the row becomes. Unwritable if the format fails on it."""
     if row.left_out is not None:
-        return _left_out(form, row.left_out)
+        return _left_out(form, row.left_out.reason)
     try:
         return form.write(row)
     except RecipeError as error:
