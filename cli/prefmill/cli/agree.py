@@ -18,9 +18,11 @@ def show_plan(plan: RunPlan, recipe: LoadedRecipe) -> None:
         raise stop_for(recipe.placed(RecipeError(*plan.problems)))
     if plan.slots and not any(slot.calls for slot in plan.slots):
         click.echo("nothing is to be called: every answer and verdict is stored")
-        return
-    for line in plan_lines(plan):
-        click.echo(line)
+    else:
+        for line in plan_lines(plan):
+            click.echo(line)
+    for warning in recipe.placed(RecipeError(*plan.warnings)):
+        click.echo(f"  ! {warning}")
 
 
 def agree(plan: RunPlan, recipe: LoadedRecipe, *, yes: bool) -> None:

@@ -50,6 +50,7 @@ class RunPlan(Frozen):
     changes: tuple[str, ...] = Field(default=(), description="What differs, a line each.")
     slots: tuple[SlotPlan, ...] = Field(default=(), description="One per model and judge.")
     problems: tuple[str, ...] = Field(default=(), description="What stops it: missing keys, …")
+    warnings: tuple[str, ...] = Field(default=(), description="What may be a mistake.")
 
 
 class SlotStatus(Frozen):

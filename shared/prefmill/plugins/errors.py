@@ -20,13 +20,21 @@ class RecipeError(ValueError):
 
 
 @contextmanager
-def problems_at(where: str) -> Generator[None]:
-    """A RecipeError raised within it tells this place, if it tells none below it."""
+def problems_at(where: str, root: str = "") -> Generator[None]:
+    """A RecipeError raised within it tells this place, if it tells none below it. What it says to
+    be at `root`, where it takes itself to stand, is there instead."""
     try:
         yield
     except RecipeError as error:
-        placed = [p if p.startswith(where) else f"{where}: {p}" for p in error.problems]
-        raise RecipeError(*placed) from error
+        raise RecipeError(*(_placed(problem, where, root) for problem in error.problems)) from error
+
+
+def _placed(problem: str, where: str, root: str) -> str:
+    if problem.startswith(where):
+        return problem
+    if root and problem.startswith((f"{root}.", f"{root}:")):
+        return where + problem.removeprefix(root)
+    return f"{where}: {problem}"
 
 
 class EngineError(Exception):

@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic import JsonValue, ValidationError
 
 from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.wording import found_in, said_of
 
 GROUPS: Final = (
     "engines",
@@ -131,7 +132,7 @@ def named_options(group: str, spec: Mapping[str, JsonValue], where: str) -> tupl
 
 def explain(error: ValidationError, model: Any, where: str) -> list[str]:
     """Each problem of a validation as one sentence, with its place."""
-    return [_sentence(problem, model, where) for problem in error.errors(include_url=False)]
+    return [_sentence(problem, model, where) for problem in found_in(error)]
 
 
 def _sentence(problem: Any, model: Any, where: str) -> str:
@@ -145,7 +146,7 @@ def _sentence(problem: Any, model: Any, where: str) -> str:
             return f"{place}: this key is missing"
         case _:
             pass
-    return f"{place}: {problem['msg'].removeprefix('Value error, ')}"
+    return f"{place}: {said_of(problem)}"
 
 
 def _keys(model: Any) -> list[str]:

@@ -53,10 +53,7 @@ CASES = {
     "two problems at once": (
         GOOD + "seed: two\nlimits: {attempts: 0}\n",
         [
-            (
-                "r.yaml:9: seed: should be a valid integer, unable to parse string as an integer; "
-                "not 'two'"
-            ),
+            "r.yaml:9: seed: should be a whole number; not 'two'",
             "r.yaml:10: limits.attempts: should be greater than or equal to 1; not 0",
         ],
     ),

@@ -221,6 +221,21 @@ def test_rows_after_the_sample_are_looked_at_where_they_may_be_unlike_the_first(
     assert slot(made, "j").calls == 2 * 80
 
 
+def test_odds_for_a_source_that_no_row_comes_from_are_told_where_all_rows_were_read() -> None:
+    rows = [{"prompt": f"Why {n}?", "source": "flan"} for n in range(10)]
+    odds = {"flna": "honesty", "flan": "honesty", "*": "helpfulness"}
+    generate = {"principles": {"profile": "ultrafeedback", "odds": odds}}
+    wrong = recipe(source={"inline": rows}, generate=generate)
+    told = ("generate.principles.odds.flna: no row has this `source`; did you mean 'flan'?",)
+    assert plan(wrong).warnings == told
+    assert plan(wrong, sample=10).warnings == told
+    assert plan(wrong, sample=9).warnings == (), "the last row may be of any source"
+    few = recipe(source={"inline": rows, "rows": 5}, generate=generate)
+    assert plan(few).warnings == (), "the rest of the rows may be of any source"
+    none = recipe(source={"inline": [*rows, {"prompt": "", "source": "web"}]}, generate=generate)
+    assert plan(none).warnings == told
+
+
 def test_why_no_row_can_be_used_is_told() -> None:
     none = recipe(transforms=[{"filter": "false"}])
     (problem,) = estimate(none, none.prompts()).problems

@@ -190,7 +190,7 @@ def test_a_missing_column_names_the_file_and_what_there_is(tmp_path: Path) -> No
     with pytest.raises(RecipeError) as raised:
         list(csv(path, columns={"prompt": "qestion"}).read())
     assert str(raised.value) == (
-        f"{path}: no column 'qestion' (asked for as 'prompt' by source.columns); "
+        f"{path}: no column 'qestion' (asked for as 'prompt' by `columns`); "
         "did you mean 'question'?; there are: question, topic"
     )
 

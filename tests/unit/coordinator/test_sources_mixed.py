@@ -211,5 +211,38 @@ def test_a_mistake_within_take_is_told_at_its_place() -> None:
     assert set(refused.value.problems) == {
         "source.take.flan.rows: this key is missing",
         "source.take.flan.row: unknown key",
-        "source.take.web.rows: Input should be greater than or equal to 1",
+        "source.take.web.rows: should be greater than or equal to 1; not 0",
     }
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (3, ": should be a list; not 3"),
+        ({"inline": ["a"]}, ": should be a list; not a mapping"),
+        ([], ": should have at least 1 item"),
+        (["a.jsonl"], ".0: should be a mapping; not 'a.jsonl'"),
+        ([{"jsonl": 3}], ".0.jsonl: should be a text or a list; not 3"),
+        ([{"jsonl": "/no.jsonl"}], ".0.jsonl: cannot read /no.jsonl: No such file or directory"),
+        ([{"inline": ["a"]}, {"inline": []}], ".1.inline: holds no rows"),
+        ([{"inline": ["a"], "columns": {"promt": "b"}}], ".0.columns: unknown name 'promt'"),
+        ([{"inline": ["a"], "rows": "few"}], ".0.rows: should be a whole number; not 'few'"),
+        (
+            [{"inline": [{"prompt": "a"}], "columns": {"id": "b"}}],
+            ".0.inline: no column 'b' (asked for as 'id' by `columns`)",
+        ),
+        (
+            [{"inline": [{"prompt": "a", "source": "b"}], "take": {"c": 1}}],
+            ".0.take: no row has 'c' in column 'source'",
+        ),
+    ],
+)
+def test_a_mistake_within_a_mix_is_told_at_its_place(wrong: Any, says: str) -> None:
+    def used() -> list[Prompt]:
+        plugin, options = named_options("sources", {"mix": wrong}, "source")
+        return list(plugin(options).read())
+
+    with pytest.raises(RecipeError) as refused:
+        used()
+    (problem,) = refused.value.problems
+    assert problem.startswith(f"source.mix{says}")

@@ -7,13 +7,14 @@ from pydantic import BaseModel, ValidationError
 
 from prefmill.contracts.recipe import Recipe
 from prefmill.plugins.registry import nearest
+from prefmill.plugins.wording import found_in, said_of
 
 _NAME = "may hold letters, digits, `.`, `_` and `-`, at most 80, and begins with a letter or digit"
 
 
 def sentences(error: ValidationError) -> list[str]:
     """One problem each: `models.zephyr.params.topp: unknown key; did you mean 'top_p'?`."""
-    return list(dict.fromkeys(_sentence(found) for found in error.errors(include_url=False)))
+    return list(dict.fromkeys(map(_sentence, found_in(error))))
 
 
 def _sentence(found: Any) -> str:
@@ -25,16 +26,7 @@ def _sentence(found: Any) -> str:
         return f"{where}: this key is missing{_meaning(path)}"
     if path == ("name",):
         return f"name: {_NAME}; not {found['input']!r}"
-    said = str(found["msg"]).removeprefix("Value error, ").replace("Input should be", "should be")
-    return f"{where}: {said[:1].lower()}{said[1:]}{_but(found['input'])}"
-
-
-def _but(given: Any) -> str:
-    if given is None:
-        return "; it is empty"
-    if isinstance(given, (str, int, float, bool)) and len(str(given)) <= 60:
-        return f"; not {given!r}"
-    return f"; not a {'mapping' if isinstance(given, dict) else type(given).__name__}"
+    return f"{where}: {said_of(found)}"
 
 
 def _meaning(path: tuple[Any, ...]) -> str:

@@ -14,6 +14,8 @@ from prefmill.coordinator.domain.prices import VARIABLE, context_of, price_of
 from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel
 from prefmill.coordinator.domain.rubrics import ResolvedRubric
 from prefmill.ledger.desired import subsets
+from prefmill.plugins.principles import OTHERS, WHERE, source_of
+from prefmill.plugins.registry import nearest
 
 CHARS_PER_TOKEN: Final = 4
 TOKENS_PER_MESSAGE: Final = 4
@@ -56,6 +58,8 @@ class _Sample:
     unusable: Counter[str] = field(default_factory=Counter)
     """Why, and how often."""
     sums: dict[tuple[str, str], _Sum] = field(default_factory=dict)
+    sources: set[str | None] = field(default_factory=set)
+    """Where usable rows come from."""
 
 
 def estimate(resolved: Resolved, prompts: Iterable[Prompt], *, sample: int = SAMPLE) -> RunPlan:
@@ -74,7 +78,12 @@ def estimate(resolved: Resolved, prompts: Iterable[Prompt], *, sample: int = SAM
         _slot(resolved, model, seen.sums[model.kind, model.label], scale)
         for model in (*resolved.models, *resolved.judges)
     ]
-    return RunPlan(rows=rows, slots=tuple(slots), problems=tuple(_problems(resolved, rows, seen)))
+    return RunPlan(
+        rows=rows,
+        slots=tuple(slots),
+        problems=tuple(_problems(resolved, rows, seen)),
+        warnings=tuple(_unmet(resolved, seen)) if rows == seen.rows else (),
+    )
 
 
 def _varied(resolved: Resolved) -> bool:
@@ -99,6 +108,7 @@ def _look(resolved: Resolved, prompts: Iterable[Prompt], sample: int) -> _Sample
             seen.unusable[f"{prompt.failure.reason}: {prompt.failure.detail}"] += 1
             continue
         seen.usable += 1
+        seen.sources.add(source_of(prompt))
         if position >= sample:
             seen.weight = STRIDE
             if next(late) % STRIDE:
@@ -204,6 +214,18 @@ def _warnings(model: ResolvedModel, sums: _Sum) -> Iterator[str]:
                 f"max_tokens {model.params.max_tokens} may be too few: a verdict on "
                 f"{sums.texts} texts takes about {need} tokens; raise judge.params.max_tokens"
             )
+
+
+def _unmet(resolved: Resolved, seen: _Sample) -> Iterator[str]:
+    """Odds that the recipe writes for a source that no row comes from. Of all rows but those that
+    `rows` leaves out."""
+    spec, limit = resolved.recipe.generate.principles, resolved.recipe.source.get("rows")
+    if spec is None or limit == seen.rows or not seen.usable:
+        return
+    met = {source for source in seen.sources if source is not None}
+    for source in spec.odds:
+        if source != OTHERS and source not in met:
+            yield f"{WHERE}.odds.{source}: no row has this `source`{nearest(source, met)}"
 
 
 def _problems(resolved: Resolved, rows: int | None, seen: _Sample) -> Iterator[str]:

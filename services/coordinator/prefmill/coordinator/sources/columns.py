@@ -64,7 +64,7 @@ class Columns:
             if column.asked and _absent(column, records):
                 raise RecipeError(
                     f"{place}: no column {column.name!r} (asked for as {ours!r} by "
-                    f"source.columns){_there(column.name, records)}"
+                    f"`columns`){_there(column.name, records)}"
                 )
         if all(_absent(column, records) for _, column in self.prompts):
             raise RecipeError(

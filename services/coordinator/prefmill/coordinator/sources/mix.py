@@ -1,8 +1,9 @@
 """`{mix: [{jsonl: a.jsonl, name: a, rows: 100}, {hub: org/b, name: b}]}`: several sources."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from itertools import islice
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from pydantic import Field
 
@@ -15,6 +16,7 @@ from prefmill.plugins.errors import RecipeError, problems_at
 from prefmill.plugins.source import Source
 
 MIX: Final = "mix"
+T = TypeVar("T")
 
 
 class MixOptions(Strict):
@@ -54,11 +56,11 @@ class MixSource:
 
     def fingerprint(self) -> str:
         """Of all of them."""
-        return digest_of([source.fingerprint() for source in self._sources]).hex()
+        return digest_of(self._each(lambda source: source.fingerprint())).hex()
 
     def size(self) -> int | None:
         """Their sum, where all are known."""
-        sizes = [source.size() for source in self._sources]
+        sizes = self._each(lambda source: source.size())
         known = [size for size in sizes if size is not None]
         if len(known) < len(sizes):
             return None
@@ -70,12 +72,31 @@ class MixSource:
         return islice(self._prompts(), skip, self._rows)
 
     def _prompts(self) -> Iterator[Prompt]:
-        for source, name, named in zip(self._sources, self._names, self._named, strict=True):
-            for prompt in source.read():
+        for number, source in enumerate(self._sources):
+            name, named = self._names[number], self._named[number]
+            for prompt in _read(source, number):
                 update: dict[str, Any] = {"id": f"{name}/{prompt.id}"}
                 if named:
                     update["metadata"] = {**prompt.metadata, "source": name}
                 yield prompt.model_copy(update=update)
+
+    def _each(self, ask: Callable[[Source], T]) -> list[T]:
+        """Of every source. A problem is told at its place."""
+        told: list[T] = []
+        for number, source in enumerate(self._sources):
+            with _at(number):
+                told.append(ask(source))
+        return told
+
+
+def _at(number: int) -> AbstractContextManager[None]:
+    """A source does not know that it is one of several."""
+    return problems_at(f"source.{MIX}.{number}", "source")
+
+
+def _read(source: Source, number: int) -> Iterator[Prompt]:
+    with _at(number):
+        yield from source.read()
 
 
 def _name(spec: PluginSpec, number: int) -> str | None:
@@ -90,6 +111,6 @@ def _source(spec: PluginSpec, number: int) -> Source:
     if MIX in spec:
         raise RecipeError(f"{where}: a mix holds no other mix; write its sources into this one")
     own = {key: value for key, value in spec.items() if key != "name"}
-    with problems_at(where):
+    with _at(number):
         plugin, options = registry.named_options("sources", own, where)
         return plugin(options)

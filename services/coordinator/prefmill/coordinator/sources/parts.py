@@ -58,7 +58,7 @@ class Parts:
         if all(self._by.of(record) is ABSENT for record in records):
             raise RecipeError(
                 f"{place}: no column {self._by.name!r}, by which `take` counts; name another with "
-                "source.by"
+                "`by`"
             )
         for value, part in self._parts.items():
             own = [record for record in records if self._value(record) == value]
