@@ -132,7 +132,7 @@ def test_other_formats_come_from_stored_verdicts_without_a_call(tmp_path: Path) 
         recipe = folder.recipe("r.yaml", line_recipe(server, rows=20))
         folder.run("run", recipe, "--yes", "--output", tmp_path / "out")
         calls = server.calls()
-        folder.run(
+        said = folder.run(
             "export",
             recipe,
             "--format",
@@ -145,6 +145,13 @@ def test_other_formats_come_from_stored_verdicts_without_a_call(tmp_path: Path) 
             tmp_path / "pairs",
         )
         assert server.calls() == calls
+        assert "is not as revision" not in said
+        changed = line_recipe(server, rows=20) | {"output": {"formats": ["sft"]}, "seed": 6}
+        folder.recipe("r.yaml", changed)
+        said = folder.run("export", recipe, "--output", tmp_path / "stored")
+        assert f"{recipe} is not as revision 1 of the run, which is exported (seed: 5 → 6" in said
+        assert f", and 1 more); `prefmill run {recipe}` stores the change" in said
+        assert "kto" in tables(tmp_path / "stored")
     manifest = json.loads((tmp_path / "pairs" / "run.json").read_text())
     assert manifest["output"]["pairing"]["choose"] == "all"
     median = {"median": None}

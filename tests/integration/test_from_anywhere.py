@@ -137,7 +137,8 @@ def test_submit_sends_files_along_and_fetches_the_dataset(elsewhere: Elsewhere) 
         "submit", elsewhere.recipe(), "--watch", "--yes", "--output", "mine-out"
     )
     assert "sending" not in again
-    exported = elsewhere.command("export", "away", "--format", "kto")
+    exported = elsewhere.command("export", elsewhere.recipe(), "--format", "kto")
+    assert "is not as revision" not in exported
     assert f"dataset: {elsewhere.here / 'out' / 'away-export'}" in exported
     assert list(tables(elsewhere.here / "out" / "away-export")) == ["kto"]
     assert elsewhere.client._ask("GET", "/v1/dead") == []  # noqa: SLF001

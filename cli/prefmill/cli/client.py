@@ -18,6 +18,7 @@ from prefmill.contracts.api import (
     RunPlan,
     RunRequest,
     RunStatus,
+    StoredRecipe,
     Upload,
     WorkerStatus,
 )
@@ -84,6 +85,10 @@ class Client:
     def status(self, run: int) -> RunStatus:
         """How far a run is."""
         return RunStatus.model_validate(self._ask("GET", f"/v1/runs/{run}"))
+
+    def recipe(self, run: int) -> StoredRecipe:
+        """What the run's newest revision was made of."""
+        return StoredRecipe.model_validate(self._ask("GET", f"/v1/runs/{run}/recipe"))
 
     def act(self, run: int, action: str) -> RunStatus:
         """pause, resume, cancel or retry."""

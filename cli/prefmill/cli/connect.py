@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from prefmill.cli.embedded.home import Home
 from prefmill.cli.stop import FAILED, WRONG, Stop
 from prefmill.contracts.api import RunStatus
 from prefmill.plugins.registry import nearest
+
+if TYPE_CHECKING:
+    from prefmill.contracts.recipe import Recipe
 
 Command = Callable[..., Any]
 
@@ -53,18 +56,19 @@ def live(home: str | None) -> Client | None:
 def find(client: Client, wanted: str) -> RunStatus:
     """The run of that name or id, or of that recipe."""
     known = client.runs()
-    name = _name(wanted)
+    recipe = recipe_at(wanted)
+    name = recipe.name if recipe else wanted
     for run in known:
         if name == run.name or wanted == str(run.id):
             return run
     raise Stop(WRONG, f"error: no run named {name!r}{nearest(name, [run.name for run in known])}")
 
 
-def _name(wanted: str) -> str:
-    """The name of a run; of a recipe file, the name in it."""
+def recipe_at(wanted: str) -> "Recipe | None":
+    """The recipe, where a file is named and not a run. Stop if it is none."""
     path = Path(wanted)
     if path.suffix not in (".yaml", ".yml") or not path.exists():
-        return wanted
+        return None
     from prefmill.cli.recipes.problems import loaded
 
-    return loaded(path).recipe.name
+    return loaded(path).recipe

@@ -120,6 +120,13 @@ class ExportStatus(Frozen):
     )
 
 
+class StoredRecipe(Frozen):
+    """GET /v1/runs/{id}/recipe: what the run's newest revision was made of."""
+
+    revision: int = Field(description="How often the recipe was changed, plus one.")
+    recipe: dict[str, JsonValue] = Field(description="As it was submitted: only what was written.")
+
+
 class RunStatus(Frozen):
     """GET /v1/runs/{id}."""
 

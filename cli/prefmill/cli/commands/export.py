@@ -5,14 +5,15 @@ from typing import Any
 
 import click
 
-from prefmill.cli.client import Client
-from prefmill.cli.connect import connect, coordinator_options, find, live
+from prefmill.cli.client import Client, Missing
+from prefmill.cli.connect import connect, coordinator_options, find, live, recipe_at
 from prefmill.cli.fetching import fetched
 from prefmill.cli.follow import Tend, show_export, tend_nothing, wait_for_export
 from prefmill.cli.places import is_store, refuse_foreign
 from prefmill.cli.recipes.problems import stop_for
 from prefmill.cli.stop import WRONG, Stop
-from prefmill.contracts.api import ExportRequest
+from prefmill.contracts.api import ExportRequest, RunStatus
+from prefmill.contracts.recipe import Recipe
 from prefmill.plugins.errors import RecipeError
 
 
@@ -48,7 +49,8 @@ def export(
 ) -> None:
     """Make datasets of RUN (a name, an id, or a recipe) from what is stored, also while it runs.
 
-    What is not asked for is as the recipe says.
+    What is not asked for is as the run's recipe says, as it was stored; a file that has changed
+    since is told.
     """
     # Without an address, and with nothing running here, the stack is started for it. That comes
     # before anything is imported.
@@ -90,6 +92,8 @@ class _Asked:
     def make(self, client: Client, tend: Tend) -> None:
         """Ask for it, wait, show it."""
         run = find(client, self.name)
+        if line := self._changed(client, run):
+            click.echo(line)
         folder = Path(self.output or f"out/{run.name}-export").absolute()
         store = self.output if is_store(self.output) else None
         if self.away:
@@ -103,6 +107,25 @@ class _Asked:
         made = wait_for_export(client, run, made, tend)
         show_export(fetched(client, run.id, made, folder) if self.away else made)
 
+    def _changed(self, client: Client, run: RunStatus) -> str:
+        """What is told of a recipe file that is not as the run has it: the file is not exported."""
+        recipe = recipe_at(self.name)
+        if recipe is None:
+            return ""
+        try:
+            stored = client.recipe(run.id)
+        except Missing:  # a coordinator of an older version
+            return ""
+        lines = differences(stored.recipe, recipe, away=self.away)
+        if not lines:
+            return ""
+        more = f", and {len(lines) - 1} more" if len(lines) > 1 else ""
+        command = f"prefmill {'submit' if self.away else 'run'} {self.name}"
+        return (
+            f"{self.name} is not as revision {stored.revision} of the run, which is exported "
+            f"({lines[0]}{more}); `{command}` stores the change"
+        )
+
     def request(self, directory: str | None) -> ExportRequest:
         """The request; a format may bring options as YAML: `{kto: null, threshold: 4}`."""
         values: dict[str, Any] = {"directory": directory}
@@ -113,6 +136,21 @@ class _Asked:
         if self.pairing:
             values["pairing"] = self.pairing
         return ExportRequest.model_validate(values)
+
+
+def differences(stored: dict[str, Any], recipe: Recipe, *, away: bool) -> list[str]:
+    """What a recipe would change of a stored one, a line each. What went to a coordinator elsewhere
+    along with it is not compared: it bears other names there."""
+    from prefmill.coordinator.domain.changes import changes
+
+    written = Recipe.model_validate(_dumped(recipe))
+    lines = changes(stored, _dumped(written))
+    sent = ("source.", "judge.rubric")
+    return [line for line in lines if not (away and line.startswith(sent))]
+
+
+def _dumped(recipe: Recipe) -> dict[str, Any]:
+    return recipe.model_dump(mode="json", exclude_unset=True)
 
 
 def _pool(pool: str | None, aspects: tuple[str, ...]) -> dict[str, Any] | None:

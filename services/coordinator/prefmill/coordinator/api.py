@@ -18,6 +18,7 @@ from prefmill.contracts.api import (
     RunPlan,
     RunRequest,
     RunStatus,
+    StoredRecipe,
     WorkerStatus,
 )
 from prefmill.coordinator.actions import Actions, Refused
@@ -26,7 +27,7 @@ from prefmill.coordinator.dead import dead
 from prefmill.coordinator.pages import row_page
 from prefmill.coordinator.sending import sending
 from prefmill.coordinator.status import RunAction, export_status
-from prefmill.ledger import exports
+from prefmill.ledger import exports, runs
 from prefmill.ledger.runs import Run
 from prefmill.plugins.errors import RecipeError
 
@@ -120,6 +121,14 @@ async def list_runs(actions: Doing) -> list[RunStatus]:
 async def status(run: Found, actions: Doing) -> RunStatus:
     """How far a run is."""
     return await actions.status(run)
+
+
+@routes.get("/runs/{run_id}/recipe")
+async def recipe(run: Found, actions: Doing) -> StoredRecipe:
+    """The recipe of its newest revision."""
+    async with actions.conductor.ledger.begin() as connection:
+        stored = await runs.recipe_of(connection, run.id, run.revision)
+    return StoredRecipe(revision=run.revision, recipe=stored)
 
 
 @routes.get("/runs/{run_id}/rows")
