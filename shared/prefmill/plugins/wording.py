@@ -40,7 +40,7 @@ def found_in(error: ValidationError) -> list[Any]:
         by_place.setdefault(place, []).append({**found, "loc": place})
     return [
         found
-        for place, errors in by_place.items()
+        for errors in by_place.values()
         for found in ([_either(errors)] if _are_types(errors) else errors)
         if not _follows(found, by_place)
     ]
