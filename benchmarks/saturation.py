@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from benchmarks.vllm_sides import LENGTHS, offline_side, service_side
+from benchmarks.vllm_sides import LENGTHS, offline_side, requests_of, service_side
 
 REQUIRED: Final = 0.95
 
@@ -40,14 +40,14 @@ class Round:
 def main() -> int:
     """Measure both, print the ratios; 1 if one is below what is required."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--requests", type=int, default=256, help="of each kind of lengths")
-    arguments.add_argument("--rounds", type=int, default=7, help="each measures both sides")
+    arguments.add_argument("--tokens", type=int, default=32_768, help="of each measurement")
+    arguments.add_argument("--rounds", type=int, default=5, help="each measures both sides")
     asked = arguments.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
     os.environ["VLLM_LOGGING_LEVEL"] = "ERROR"
     with tempfile.TemporaryDirectory(prefix="prefmill-saturation-") as folder:
-        rounds = asyncio.run(_compare(Path(folder), asked.requests, asked.rounds))
+        rounds = asyncio.run(_compare(Path(folder), asked.tokens, asked.rounds))
     return _tell(rounds)
 
 
@@ -64,7 +64,7 @@ def _tell(rounds: list[Round]) -> int:
     return int(min(medians.values()) < REQUIRED)
 
 
-async def _compare(folder: Path, requests: int, rounds: int) -> list[Round]:
+async def _compare(folder: Path, tokens: int, rounds: int) -> list[Round]:
     """Each kind of lengths in each round, the sides in turn: one begins, then the other."""
     from tests.vllm.tiny import make_model
 
@@ -77,7 +77,7 @@ async def _compare(folder: Path, requests: int, rounds: int) -> list[Round]:
                 for side in (offline, service) if number % 2 else (service, offline):
                     with side.awake():
                         await side.measure("mixed", 64)
-                        rates[side.name] = await side.measure(kind, requests)
+                        rates[side.name] = await side.measure(kind, requests_of(kind, tokens))
                 measured.append(Round(kind, number, rates["offline"], rates["service"]))
         return measured
 

@@ -78,6 +78,12 @@ def _prompt(number: int) -> Message:
     return Message(role="user", content=f"{_PREFIX} Prompt {number}: the quick brown fox jumps?")
 
 
+def requests_of(kind: str, tokens: int) -> int:
+    """How many make about so many tokens: whole batches, as many of each length."""
+    turn = ROWS * len(LENGTHS[kind])
+    return turn * max(1, round(tokens / (ROWS * sum(LENGTHS[kind]))))
+
+
 def _tokens(kind: str, number: int) -> int:
     """Of the answer to one prompt."""
     return LENGTHS[kind][number // ROWS % len(LENGTHS[kind])]
@@ -93,7 +99,7 @@ def _offline(model: str) -> None:
     """The process of the offline side: a line `KIND COUNT` in, a line with the tokens/s out."""
     from vllm import LLM, SamplingParams
 
-    llm = LLM(model, **ENGINE)
+    llm = LLM(model, **ENGINE, disable_log_stats=False)  # a service exports vLLM's metrics
 
     def once(kind: str, count: int) -> float:
         asked: Any = [[_prompt(n).model_dump()] for n in range(count)]

@@ -80,9 +80,11 @@ def _start(options: VllmOptions, pace: Callable[[int], Pace]) -> Any:
     arguments = library("engine.arg_utils").AsyncEngineArgs(**_arguments(options))
     config = arguments.create_engine_config()
     told = StepLogger(pace(config.scheduler_config.max_num_seqs))
-    return library("v1.engine.async_llm").AsyncLLM.from_vllm_config(
+    engine = library("v1.engine.async_llm").AsyncLLM.from_vllm_config(
         config, stat_loggers=[told.of_engine], disable_log_stats=False
     )
+    library("envs").enable_envs_cache()  # it looks at its variables several times a token
+    return engine
 
 
 def _arguments(options: VllmOptions) -> dict[str, Any]:
