@@ -1,5 +1,6 @@
 """What a service says of itself while it cannot work: as a container's probes and logs see it."""
 
+import asyncio
 import json
 import os
 import signal
@@ -19,6 +20,8 @@ import sqlalchemy as sa
 from prefmill.cli.embedded import Home, start_nats
 from prefmill.cli.embedded.binaries import nats_program
 from prefmill.ledger.database import Ledger
+from prefmill.messaging.connection import connect
+from prefmill.messaging.entry import shut_out
 from tests.e2e.command import until
 
 APPS = ("coordinator", "generator", "judge", "sink")
@@ -78,23 +81,47 @@ def test_a_service_without_nats_lives_and_says_what_it_waits_for(name: str) -> N
     assert first["level"] == "WARNING"
 
 
+class Guarded:
+    """A NATS that wants the password of a user, and can be told another one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._config = folder / "nats.conf"
+        self.place = f"127.0.0.1:{free_port()}"
+        self.knows("right")
+        self.start()
+
+    def knows(self, password: str) -> None:
+        """From its next start or reload on."""
+        self._config.write_text(
+            f"listen: {self.place}\njetstream {{ store_dir: {self._config.parent} }}\n"
+            f"authorization {{ users: [{{user: generator, password: {password}}}] }}\n"
+        )
+
+    def start(self) -> None:
+        program = [nats_program(), "-c", self._config]
+        self._process = subprocess.Popen(program, stderr=subprocess.DEVNULL)
+
+    def reload(self) -> None:
+        self._process.send_signal(signal.SIGHUP)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
 @contextmanager
-def guarded_server(folder: Path) -> Generator[str]:
-    """A NATS that wants a password; its address."""
-    port = free_port()
-    users = "users: [{user: generator, password: right}]"
-    config = folder / "nats.conf"
-    config.write_text(f"host: 127.0.0.1\nport: {port}\nauthorization {{ {users} }}\n")
-    process = subprocess.Popen([nats_program(), "-c", config], stderr=subprocess.DEVNULL)
+def guarded_server(folder: Path) -> Generator[Guarded]:
+    """Ended in the end."""
+    server = Guarded(folder)
     try:
-        yield f"127.0.0.1:{port}"
+        yield server
     finally:
-        process.kill()
-        process.wait()
+        server.kill()
 
 
 def test_a_wrong_nats_password_is_told_by_log_and_readiness_and_waited_for(tmp_path: Path) -> None:
-    with guarded_server(tmp_path) as place:
+    with guarded_server(tmp_path) as server:
+        place = server.place
         wrong = f"nats://generator:wrong@{place}"
         with service("generator", PREFMILL_NATS_URL=wrong, PREFMILL_NATS_WAIT_S="60") as started:
             process, url = started
@@ -114,14 +141,75 @@ def test_a_wrong_nats_password_is_told_by_log_and_readiness_and_waited_for(tmp_p
 def test_a_wrong_nats_password_ends_a_service_that_may_not_wait_with_one_line(
     tmp_path: Path,
 ) -> None:
-    with guarded_server(tmp_path) as place:
-        wrong = f"nats://generator:wrong@{place}"
+    with guarded_server(tmp_path) as server:
+        wrong = f"nats://generator:wrong@{server.place}"
         with service("generator", PREFMILL_NATS_URL=wrong, PREFMILL_NATS_WAIT_S="2") as started:
             process, _ = started
             _, said = process.communicate(timeout=40)
     assert process.returncode == 1
     assert "error: NATS at" in said.splitlines()[-1]
     assert "Traceback" not in said
+
+
+def test_a_service_whose_password_is_changed_ends_with_one_line_to_be_started_again(
+    tmp_path: Path,
+) -> None:
+    with guarded_server(tmp_path) as server:
+        right = f"nats://generator:right@{server.place}"
+        with service("generator", PREFMILL_NATS_URL=right) as (process, url):
+            until(lambda: answer(f"{url}/readyz")[0] == 200, "readiness")
+            server.knows("another")
+            server.reload()
+            _, said = process.communicate(timeout=40)
+    assert process.returncode == 1
+    last = json.loads(said.splitlines()[-1])
+    assert last["level"] == "ERROR"
+    assert f"NATS at nats://{server.place} does not let user 'generator' in any more" in said
+    assert "set PREFMILL_NATS_URL" in last["message"]
+    assert said.count("any more") == 1
+    assert "right" not in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_a_service_that_a_restarted_server_refuses_says_so_and_ends_if_that_lasts(
+    tmp_path: Path,
+) -> None:
+    with guarded_server(tmp_path) as server:
+        right = f"nats://generator:right@{server.place}"
+        with service("generator", PREFMILL_NATS_URL=right) as (process, url):
+            until(lambda: answer(f"{url}/readyz")[0] == 200, "readiness")
+            for password, told in (("another", 503), ("right", 200), ("another", 503)):
+                server.kill()
+                server.knows(password)
+                server.start()
+                until(lambda told=told: answer(f"{url}/readyz")[0] == told, "its answer")
+            _, text = answer(f"{url}/readyz")
+            _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert text.startswith(f"NATS at nats://{server.place} does not let user 'generator' in any")
+    assert text.strip() in json.loads(said.splitlines()[-1])["message"]
+    assert "Traceback" not in said
+
+
+async def test_a_connection_that_is_only_lost_is_waited_for_without_end(tmp_path: Path) -> None:
+    told: list[str] = []
+    with guarded_server(tmp_path) as server:
+        right = f"nats://generator:right@{server.place}"
+        nc = await connect(right, "test")
+        watching = asyncio.create_task(shut_out(nc, right, told.append, patience_s=0.0))
+        server.kill()
+        while nc.last_error is None:
+            await asyncio.sleep(0.05)
+        await asyncio.wait([watching], timeout=1.0)
+        assert not watching.done()
+        server.start()
+        while not nc.is_connected:
+            await asyncio.sleep(0.05)
+        assert not watching.done()
+        assert not any(told)
+        watching.cancel()
+        await nc.close()
 
 
 async def test_a_service_whose_server_is_gone_ends_without_a_goodbye(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import nats
-import nats.errors
 from nats.aio.client import Client
 from nats.errors import StaleConnectionError, UnexpectedEOF
 from nats.js import JetStreamContext
@@ -94,48 +93,12 @@ async def wait_for_server(url: str, wait_s: float, told: Told | None = None) -> 
             return
         if time.monotonic() >= deadline:
             raise NatsUnavailable(
-                f"no NATS server answers at {_shown(url)} ({problems[0]}); start one, "
+                f"no NATS server answers at {shown(url)} ({problems[0]}); start one, "
                 "or set PREFMILL_NATS_URL to where it is"
             )
         if told is not None:
-            told(f"waits for NATS at {_shown(url)}: {problems[0]}")
+            told(f"waits for NATS at {shown(url)}: {problems[0]}")
         await asyncio.sleep(0.1)
-
-
-async def wait_for_entry(
-    url: str, wait_s: float, ca: Path | None, told: Told | None = None
-) -> None:
-    """Return once a server lets this user in; at once where the address names none. NatsUnavailable
-    if none does within `wait_s` seconds; meanwhile `told` is told why."""
-    if "@" not in url and ca is None:
-        return
-    deadline = time.monotonic() + wait_s
-    while refused := await _refusal(url, ca):
-        line = f"NATS at {_shown(url)} does not let this service in: {refused}"
-        if time.monotonic() >= deadline:
-            raise NatsUnavailable(
-                f"{line}; the user and password of PREFMILL_NATS_URL must be the server's own"
-            )
-        if told is not None:
-            told(line)
-        await asyncio.sleep(1.0)
-
-
-async def _refusal(url: str, ca: Path | None) -> str:
-    """Why no connection is made, in one line; empty if one was."""
-    silent: dict[str, Any] = {"allow_reconnect": False, "error_cb": _ignored, "connect_timeout": 5}
-    try:
-        if ca is not None:
-            silent["tls"] = tls_context(ca)
-        nc = await nats.connect(url.split(","), **silent)  # pyright: ignore[reportUnknownMemberType]
-        await nc.close()
-    except (nats.errors.Error, OSError) as error:
-        return str(error) or type(error).__name__
-    return ""
-
-
-async def _ignored(_error: Exception) -> None:
-    """It is raised as well."""
 
 
 def one_line_per_error(told: Told | None = None) -> Callable[[Exception], Awaitable[None]]:
@@ -165,7 +128,7 @@ async def _greeting_problem(address: str) -> str:
     return "" if greeting.startswith(b"INFO ") else "something else than NATS listens there"
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """The addresses without user, password or token."""
     places = (urlsplit(address.strip()) for address in url.split(","))
     return ", ".join(f"nats://{place.hostname}:{place.port or 4222}" for place in places)

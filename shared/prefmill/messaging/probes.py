@@ -26,6 +26,7 @@ class Probes:
         self._port = settings.probe_port
         self._runner: web.AppRunner | None = None
         self._waits = "starting"
+        self._cut_off = ""
         self.unready: Callable[[], str] | None = None
         self.registry: Any = None if self._port is None else _registry()
         self.before_scrape: Callable[[], Awaitable[None]] | None = None
@@ -39,8 +40,14 @@ class Probes:
             self._waits = line
             log.warning("%s", line)
 
+    def cut_off(self, line: str) -> None:
+        """Say why the service has lost what it cannot do without; empty when it is back."""
+        self._cut_off = line
+
     def problem(self) -> str:
         """Why the service is not ready; empty if it is."""
+        if self._cut_off:
+            return self._cut_off
         return self._waits if self.unready is None else self.unready()
 
     async def start(self) -> None:

@@ -1,6 +1,6 @@
-"""The process that a worker is: guarded while it has children, ended with the right exit code.
+"""The process that a service is: guarded while it has children, ended with the right exit code.
 
-Only a worker that has its process to itself gets one; several in one process, as in tests, do
+Only a service that has its process to itself gets one; several in one process, as in tests, do
 not.
 """
 
@@ -35,6 +35,11 @@ class OwnProcess:
         """The engine has ended: end as well, and say so by the exit code."""
         self._code, self._at_once = 1, True
         self.stop()
+
+    def fail(self) -> None:
+        """End now, with exit code 1."""
+        self._code, self._at_once = 1, True
+        self.leave()
 
     def abandon(self) -> None:
         """Something is left that cannot be ended in good order, as a model that still loads."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +12,9 @@ from typing import Any, Final
 import uvloop
 from faststream import FastStream
 from faststream.nats import NatsBroker, NatsSecurity, NatsToken, NatsUserPassword
+from nats.aio.client import Client, ErrorCallback
 from nats.errors import ConnectionClosedError, ConnectionReconnectingError
+from nats.errors import Error as NatsError
 
 from prefmill.contracts.channels import LANES, WITHDRAWN
 from prefmill.contracts.work import LaneKind
@@ -21,9 +24,9 @@ from prefmill.messaging.connection import (
     connection_options,
     credentials_of,
     tls_context,
-    wait_for_entry,
     wait_for_server,
 )
+from prefmill.messaging.entry import shut_out, wait_for_entry
 from prefmill.messaging.errors import NatsUnavailable
 from prefmill.messaging.lane_metrics import LaneMetrics
 from prefmill.messaging.logs import set_up_logging
@@ -31,17 +34,34 @@ from prefmill.messaging.probes import Probes
 from prefmill.messaging.process import OwnProcess
 from prefmill.messaging.traces import finish as finish_traces
 from prefmill.messaging.traces import start as start_traces
-from prefmill.messaging.worker import Worker
+from prefmill.messaging.worker import Worker, connection_of
 from prefmill.plugins.errors import RecipeError
 from prefmill.settings.deployed import served
 from prefmill.settings.service import ServiceSettings, WorkerSettings
+
+log: Final = logging.getLogger("prefmill.service")
 
 _POLL_S: Final = 0.05
 _SERVICE: Final[dict[LaneKind, str]] = {"generate": "generator", "judge": "judge"}
 
 
 class _Broker(NatsBroker):
-    """Ends although the server is away, and then without a goodbye."""
+    """Comes back after whatever a server said, and ends although the server is away, then without
+    a goodbye."""
+
+    def _log_connection_broken(self, error_cb: ErrorCallback | None = None) -> ErrorCallback:
+        """FastStream raises what it takes for final, as a refusal or a time-out of the greeting.
+        Once connected, that would end nats-py's attempts to reconnect, and nobody would know."""
+        report = super()._log_connection_broken(error_cb)
+
+        async def report_all(error: Exception) -> None:
+            try:
+                await report(error)
+            except NatsError:
+                if not self.config.connection_state:
+                    raise
+
+        return report_all
 
     async def stop(
         self,
@@ -122,7 +142,7 @@ def serve_worker(work: CellWork, settings: WorkerSettings) -> None:
         f"prefmill-{_SERVICE[work.kind]}",
         settings,
         lambda probes: worker_app(work, settings, process, probes),
-        process.leave,
+        process,
     )
 
 
@@ -130,17 +150,17 @@ def serve(
     name: str,
     settings: ServiceSettings,
     build: Callable[[Probes], FastStream],
-    leave: Callable[[], None] = lambda: None,
+    process: OwnProcess | None = None,
 ) -> None:
     """Run what `build` makes, inside a fresh loop, until SIGTERM or SIGINT; traces call it `name`.
-    Leaves by SystemExit with one line when NATS is not there. `leave` is called when it has ended,
-    in the loop."""
+    Leaves by SystemExit with one line when NATS is not there; with exit code 1, at once, when it
+    does not let the service in any more."""
     settle_memory()
     set_up_logging(settings.log_level, settings.log_format)
     start_traces(name)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, build, leave))
+            runner.run(_serve(settings, build, process or OwnProcess()))
     except (NatsUnavailable, RecipeError) as error:
         sys.exit(f"error: {error}")
 
@@ -154,13 +174,35 @@ def settle_memory() -> None:
 
 
 async def _serve(
-    settings: ServiceSettings, build: Callable[[Probes], FastStream], leave: Callable[[], None]
+    settings: ServiceSettings, build: Callable[[Probes], FastStream], process: OwnProcess
 ) -> None:
     probes = Probes(settings)
     await probes.start()
     await wait_for_server(settings.nats_url, settings.nats_wait_s, probes.wait)
     await wait_for_entry(settings.nats_url, settings.nats_wait_s, settings.nats_ca, probes.wait)
-    await build(probes).run(sleep_time=_POLL_S)
+    app = build(probes)
+    _end_when_shut_out(app, settings.nats_url, probes, process)
+    await app.run(sleep_time=_POLL_S)
     await probes.stop()
     finish_traces()
-    leave()
+    process.leave()
+
+
+def _end_when_shut_out(app: FastStream, url: str, probes: Probes, process: OwnProcess) -> None:
+    """Nothing in hand can be delivered by a service that is refused, and it cannot learn another
+    password: whoever started it starts it again, with what is right then."""
+    watching: list[asyncio.Task[None]] = []
+
+    async def watch(nc: Client) -> None:
+        log.error("%s; the service ends", await shut_out(nc, url, probes.cut_off))
+        process.fail()
+
+    @app.after_startup
+    async def begin() -> None:
+        assert isinstance(app.broker, NatsBroker)
+        watching.append(asyncio.create_task(watch(connection_of(app.broker))))
+
+    @app.on_shutdown
+    async def end() -> None:
+        for task in watching:
+            task.cancel()
