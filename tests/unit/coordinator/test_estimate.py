@@ -86,6 +86,15 @@ def test_rows_that_cannot_be_used_are_not_called_for() -> None:
     assert slot(made, "j").calls == 20
 
 
+def test_of_rows_with_one_id_only_the_first_is_called_for() -> None:
+    rows = [{"id": "a", "prompt": ""}, {"id": "b", "prompt": "Why?"}]
+    rows += [{"id": "a", "prompt": "After a failed one"}, {"id": "b", "prompt": "How?"}]
+    made = plan(recipe(source={"inline": rows}, generate={}))
+    assert made.rows == 4
+    assert slot(made, "a").calls == 1
+    assert slot(made, "j").calls == 2, "one for each of two aspects"
+
+
 def test_an_empty_or_useless_source_is_a_problem() -> None:
     useless = plan(recipe(source={"inline": [{"prompt": None}]}))
     (problem,) = useless.problems

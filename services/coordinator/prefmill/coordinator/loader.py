@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from prefmill.contracts.chat import Failure
-from prefmill.contracts.reasons import DUPLICATE_ID
 from prefmill.contracts.rows import Prompt
+from prefmill.coordinator.domain.duplicates import refused_if_taken
 from prefmill.coordinator.domain.plan import Plan, content_of
 from prefmill.ledger import rows as ledger_rows
 from prefmill.ledger import runs
@@ -91,11 +90,7 @@ def _compare(stored: Sequence[bytes], chunk: Sequence[tuple[Prompt, bytes]], sta
 def _loaded(
     plan: Plan, position: int, prompt: Prompt, content: bytes, taken: set[str]
 ) -> LoadedRow:
-    if prompt.id in taken and prompt.failure is None:
-        detail = f"an earlier row has the id {prompt.id!r}"
-        failure = Failure(reason=DUPLICATE_ID, detail=detail)
-        prompt = prompt.model_copy(update={"failure": failure})
-    taken.add(prompt.id)
+    prompt = refused_if_taken(prompt, taken)
     if prompt.responses:
         models = tuple(response.model for response in prompt.responses)
     else:

@@ -9,6 +9,7 @@ from typing import Final
 from prefmill.contracts.api import RunPlan, SlotPlan
 from prefmill.contracts.rows import Prompt
 from prefmill.contracts.work import JudgeRow
+from prefmill.coordinator.domain.duplicates import refused_if_taken
 from prefmill.coordinator.domain.missing import lacking
 from prefmill.coordinator.domain.prices import VARIABLE, context_of, price_of
 from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel
@@ -102,7 +103,9 @@ def _look(resolved: Resolved, prompts: Iterable[Prompt], sample: int) -> _Sample
         seen.sums[model.kind, model.label] = _Sum()
     asked = {made.label: _question_tokens(made) for made in resolved.rubrics}
     late = count()
-    for position, prompt in enumerate(prompts):
+    taken: set[str] = set()
+    for position, read in enumerate(prompts):
+        prompt = refused_if_taken(read, taken)
         seen.rows += 1
         if prompt.failure:
             seen.unusable[f"{prompt.failure.reason}: {prompt.failure.detail}"] += 1
