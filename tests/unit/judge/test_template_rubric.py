@@ -124,7 +124,9 @@ def test_a_file_that_cannot_be_read_says_so(tmp_path):
         made(tmp_path / "none.yaml")
     assert "a rubric is a mapping" in refused(tmp_path, "- 1\n")
     assert "at most 64000" in refused(tmp_path, FILE + "# " + "x" * 64_000)
-    assert "nested too deep" in refused(tmp_path, "[" * 900)
+    deep = refused(tmp_path, "a:\n" + "[" * 60_000)
+    assert "nested more than 64 deep" in deep
+    assert "line 2, column 64" in deep
 
 
 def test_a_scale_may_have_names_fractions_and_not_applicable(tmp_path):

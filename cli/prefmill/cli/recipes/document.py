@@ -9,6 +9,7 @@ from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.shallow import ShallowLoader
 
 Path = tuple[str | int, ...]
 
@@ -38,7 +39,7 @@ class Document:
 def parse(text: str, name: str) -> Document:
     """Read YAML. RecipeError names file and line of every problem."""
     try:
-        loader = yaml.SafeLoader(text)
+        loader = ShallowLoader(text)
         reader = _Reader(name, loader)
         node = loader.get_single_node()
         value = reader.read(node, ()) if node else None

@@ -7,6 +7,7 @@ import yaml
 
 from prefmill.cli.recipes.document import Document, Path
 from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.shallow import read_yaml
 
 _ALIASED = ("models", "judges")
 
@@ -34,7 +35,7 @@ def _set(value: Any, setting: str, origin: str) -> Path:
     if not sign or not dotted.strip("."):
         raise RecipeError(f"{origin}: write it as KEY.KEY=VALUE")
     try:
-        wanted = yaml.safe_load(text)
+        wanted = read_yaml(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"{origin}: {text!r} is not YAML; quote it") from error
     path = _path(value, dotted, origin)

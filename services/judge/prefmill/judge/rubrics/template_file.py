@@ -114,18 +114,20 @@ class TemplateFile(Strict):
 
 def read_file(path: Path) -> TemplateFile:
     """The rubric in a file. RecipeError names the file, the line and the key of each mistake."""
-    import yaml  # only where recipes are checked: a judge is handed what the file holds
+    # only where recipes are checked: a judge is handed what the file holds
+    import yaml
+
+    from prefmill.plugins.shallow import ShallowLoader
 
     source = source_of(path)
     if len(source) > MAX_CHARS:
         raise RecipeError(f"{path}: {len(source)} characters, at most {MAX_CHARS}")
     try:
-        value: object = yaml.safe_load(source)
-        keys = cast("Any", yaml).compose(source, yaml.SafeLoader)
+        loader: Any = ShallowLoader(source)
+        keys = loader.get_single_node()
+        value: object = keys and loader.construct_document(keys)
     except yaml.YAMLError as error:
         raise RecipeError(f"{path}: no YAML: {' '.join(str(error).split())}") from error
-    except RecursionError as error:
-        raise RecipeError(f"{path}: nested too deep") from error
     if not isinstance(value, Mapping):
         raise RecipeError(f"{path}: a rubric is a mapping with `scale:` and `user:`")
     return checked(cast("Mapping[str, Any]", value), str(path), _lines(keys))
