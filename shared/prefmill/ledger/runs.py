@@ -20,6 +20,11 @@ LEFT_OUT: Final = "left out "
 """Before a reason, among the counts of what was drawn."""
 
 
+_UPLOADS: Final = sa.text("""
+    SELECT DISTINCT (regexp_matches(recipe::text, 'upload:([0-9a-f]{64})/', 'g'))[1] FROM revision
+""")
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run, as stored."""
@@ -137,6 +142,12 @@ async def add_revision(
 async def recipe_of(connection: AsyncConnection, run_id: int, number: int) -> dict[str, Any]:
     """The recipe of a revision, as stored."""
     return (await connection.execute(_revision(REVISION.c.recipe, run_id, number))).scalar_one()
+
+
+async def uploads_named(connection: AsyncConnection) -> frozenset[str]:
+    """SHA-256 of every upload that some revision of some run names, in hex."""
+    found = await connection.execute(_UPLOADS)
+    return frozenset(found.scalars())
 
 
 async def desired_of(connection: AsyncConnection, run_id: int, number: int) -> Desired:

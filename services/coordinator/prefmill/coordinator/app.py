@@ -18,6 +18,7 @@ from prefmill.coordinator.metrics import RunMetrics
 from prefmill.coordinator.observer import Observer
 from prefmill.coordinator.settings import CoordinatorSettings
 from prefmill.coordinator.streams import Streams
+from prefmill.coordinator.tidying import DAY_S, tidy_on
 from prefmill.ledger import planning
 from prefmill.ledger.database import Ledger, LedgerError, open_ledger
 from prefmill.ledger.notices import listen
@@ -98,6 +99,7 @@ def build(settings: CoordinatorSettings, probes: Probes) -> FastStream:
             conductor.run(),
             conductor.reconcile(),
             listen(ledger, conductor.wake),
+            tidy_on(ledger, conductor.uploads, settings.upload_days * DAY_S),
             server.serve(),
         )
         tasks.extend(asyncio.create_task(each) for each in work)

@@ -38,6 +38,9 @@ class CoordinatorSettings(ServiceSettings, LedgerSettings):
         default=None, description="Where files sent by `submit` are kept; EXPORTS_DIR/uploads."
     )
     upload_bytes: int = Field(default=20 * 2**30, ge=1, description="Most bytes of one upload.")
+    upload_days: float = Field(
+        default=7.0, gt=0, description="An upload that no stored recipe names is kept so long."
+    )
     reset_on_start: bool = Field(
         default=False,
         description="No worker can hold a batch from before: clear the work streams at start.",

@@ -10,8 +10,9 @@ import asyncio
 import hashlib
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
@@ -26,6 +27,8 @@ from prefmill.plugins.source import with_each
 SCHEME: Final = "upload:"
 REFERENCE: Final = re.compile(r"upload:([0-9a-f]{64})/(?!\.{1,2}$)([^/\\\x00-\x1f]{1,150})")
 CONTENT: Final = "content"
+_PART: Final = ".part-"
+_OURS: Final = re.compile(rf"[0-9a-f]{{64}}|{re.escape(_PART)}.+")
 
 
 class TooLarge(Exception):
@@ -40,18 +43,37 @@ class Uploads:
         self.limit = limit
 
     def find(self, sha256: str) -> Upload | None:
-        """The upload of this hash, if it is here."""
+        """The upload of this hash, if it is here; then it stays for a while."""
+        content = self.folder / sha256 / CONTENT
         try:
-            size = (self.folder / sha256 / CONTENT).stat().st_size
+            os.utime(content)
+            size = content.stat().st_size
         except OSError:
             return None
         return _upload(sha256, size)
+
+    def idle(self, since: float) -> list[str]:
+        """Names of what nobody has sent or asked for since then, in seconds of the epoch: hashes,
+        and files of streams that broke. Blocking."""
+        paths = sorted(self.folder.iterdir()) if self.folder.exists() else []
+        ours = [path for path in paths if _OURS.fullmatch(path.name)]
+        return [path.name for path in ours if _last_asked_for(path) < since]
+
+    def remove(self, names: Iterable[str], since: float) -> None:
+        """Remove those of them that are still idle. Blocking."""
+        for path in map(self.folder.joinpath, names):
+            if _last_asked_for(path) >= since:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     async def store(self, blocks: AsyncIterator[bytes]) -> Upload:
         """Keep a stream; it appears whole or not at all. TooLarge beyond the limit; OSError if
         the disk cannot take it."""
         await asyncio.to_thread(self.folder.mkdir, parents=True, exist_ok=True)
-        aside = tempfile.NamedTemporaryFile(dir=self.folder, prefix=".part-", delete=False)  # noqa: SIM115
+        aside = tempfile.NamedTemporaryFile(dir=self.folder, prefix=_PART, delete=False)  # noqa: SIM115
         try:
             with aside:
                 sha256, size = await self._written(aside, blocks)
@@ -101,6 +123,7 @@ class Uploads:
                 f"{where}: {path.name} was not sent to this coordinator, or is gone; "
                 "`prefmill submit` sends it along"
             )
+        os.utime(content)
         with suppress(FileExistsError):
             os.link(content, path)
 
@@ -120,8 +143,14 @@ class Uploads:
         aside.chmod(0o644)
         if (own / CONTENT).exists():
             aside.unlink()
+            os.utime(own / CONTENT)
         else:
             aside.replace(own / CONTENT)
+
+
+def _last_asked_for(path: Path) -> float:
+    content = path / CONTENT
+    return (content if content.exists() else path).stat().st_mtime
 
 
 def _upload(sha256: str, size: int) -> Upload:
