@@ -105,6 +105,18 @@ def test_an_export_is_told_when_it_is_begun() -> None:
     ]
 
 
+def test_a_dataset_so_far_is_told_with_the_formats_that_failed() -> None:
+    begun = ExportStatus(id=4, state="writing", so_far=True)
+    made = ExportStatus(id=4, state="written", so_far=True, directory="hub/x")
+    broken = made.model_copy(update={"error": "the format f is not written: why"})
+    assert milestones(run(exports=(begun,)), run(exports=(made,))) == [
+        "the dataset so far is at hub/x"
+    ]
+    assert milestones(run(exports=(begun,)), run(exports=(broken,))) == [
+        "the dataset so far is at hub/x; the format f is not written: why"
+    ]
+
+
 def test_the_sum_of_a_format_adds_up_and_names_the_reasons() -> None:
     sums = FormatOutcome(
         prompts=805, out=790, ties=10, dropped={"below-margin": 4, "bad-row": 1}, records=790

@@ -124,7 +124,8 @@ def _of_export(export: ExportStatus) -> str:
         case False, "writing":
             return " to ".join(filter(None, ("writing the dataset", export.directory)))
         case True, "written":
-            return f"the dataset so far is at {export.directory}"
+            told = filter(None, (export.directory, export.error))
+            return f"the dataset so far is at {'; '.join(told)}"
         case True, "failed":
             return f"the dataset so far could not be shown: {export.error}"
         case _:
