@@ -42,7 +42,7 @@ WRONG_RECIPES: dict[str, tuple[dict[str, Any], str]] = {
     "no file": ({"source": {"jsonl": "none.jsonl"}}, "No such file or directory; check the path"),
     "missing column": (
         {"source": {"jsonl": "rows.jsonl", "columns": {"prompt": "promt"}}},
-        "no column 'promt' (asked for as 'prompt' by source.columns); did you mean 'prompt'?",
+        "no column 'promt' (asked for as 'prompt' by `columns`); did you mean 'prompt'?",
     ),
     "not text": ({"source": {"jsonl": "bytes.jsonl"}}, "bytes.jsonl line 1, byte 1: not UTF-8"),
 }
