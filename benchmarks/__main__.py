@@ -14,6 +14,7 @@ from types import FrameType
 
 from benchmarks import processes, table
 from benchmarks.bench import PARTS, POSSIBLE, Bench, Plan, Results, lines
+from benchmarks.interpreter import interpreter
 from benchmarks.llm import FakeLLM
 from benchmarks.runs import RunFailed
 
@@ -60,7 +61,7 @@ def _conditions(results: Results, plan: Plan) -> str:
     return (
         f"{os.cpu_count()} cores; load average before the first run {results.load:.1f}{busy}. "
         f"Reference work: {before:.0f} ms CPU before, {after:.0f} ms after. By hand: "
-        f"{plan.by_hand_rows:,} rows."
+        f"{plan.by_hand_rows:,} rows.\n{interpreter()}"
     )
 
 

@@ -39,15 +39,19 @@ def fetched(client: Client, run: int, export: ExportStatus, folder: Path) -> Exp
 
 
 def unpack(tar: tarfile.TarFile, folder: Path) -> None:
-    """The plain files and folders of a tar stream, without its first folder. Nothing lands
-    outside of `folder`, links and devices are errors (tarfile.FilterError)."""
+    """The plain files and folders of a tar stream, without its first folder. Links, devices and
+    whatever would land outside of `folder` are errors (tarfile.TarError). Done here, as the
+    filters of tarfile are not in every Python 3.11: Debian's is older."""
     for member in tar:
         parts = Path(member.name).parts[1:]
-        if not (member.isfile() or member.isdir()):
-            raise tarfile.SpecialFileError(member)
-        if parts:
-            inner = member.replace(name=str(Path(*parts)), deep=False)
-            tar.extract(inner, folder, filter="data")
+        if not (member.isfile() or member.isdir()) or ".." in parts:
+            raise tarfile.ExtractError(f"{member.name!r} is no plain file within the dataset")
+        place = folder.joinpath(*parts)
+        (place if member.isdir() else place.parent).mkdir(parents=True, exist_ok=True)
+        content = tar.extractfile(member)  # None for a folder
+        if parts and content is not None:
+            with place.open("wb") as file:
+                shutil.copyfileobj(content, file)
 
 
 def _settle(aside: Path, folder: Path, export: ExportStatus) -> None:

@@ -15,7 +15,6 @@ import logging
 import random as _random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Final
 
 from prefmill.contracts.chat import Failure, Params, Usage
@@ -202,7 +201,7 @@ class LaneCaller:
         self._slots.grow()
         text, model = clean(completion.text), clean(completion.model)
         if text is not completion.text or model is not completion.model:
-            completion = replace(completion, text=text, model=model)
+            completion = completion._replace(text=text, model=model)
         return Outcome(completion, None, self._ms(started), completion.usage, model, text)
 
     def _rejected(self, error: Rejected, started: float) -> Outcome:

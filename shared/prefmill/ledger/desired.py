@@ -138,12 +138,8 @@ def subsets(shows: Shows, texts: int) -> tuple[Shown, ...]:
 
 def target_of(shown: Sequence[tuple[Generation, bytes]], fingerprint: str = "") -> bytes:
     """16 bytes for an ordered set of generations, asked about in one way."""
-    hashed = hashlib.sha256()
-    for (slot, sample), sha in shown:
-        hashed.update(b"%d,%d," % (slot, sample))
-        hashed.update(sha)
-    hashed.update(fingerprint.encode())
-    return hashed.digest()[:16]
+    texts = b"".join([b"%d,%d,%b" % (*generation, sha) for generation, sha in shown])
+    return hashlib.sha256(texts + fingerprint.encode()).digest()[:16]
 
 
 def answer_key(generation: Generation) -> CellKey:

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Final
+
+_JSON: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def canonical(value: Any) -> bytes:
     """The value as JSON with sorted keys and no spaces, UTF-8; lone surrogates survive."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode("utf-8", "surrogatepass")
+    return _JSON.encode(value).encode("utf-8", "surrogatepass")
 
 
 def digest_of(*values: Any) -> bytes:

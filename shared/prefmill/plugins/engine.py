@@ -1,8 +1,7 @@
 """Engines: chat completions, of a local model or an API."""
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from pydantic import Field, JsonValue
 
@@ -22,8 +21,7 @@ class EngineOptions(Strict):
         return {"model": self.model, "revision": self.revision}
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(NamedTuple):
     """One completion to be made. `schema` asks for JSON of that JSON Schema, where the engine
     can; others ignore it. `logprobs` asks for so many of the likeliest tokens at each place of the
     answer, where the engine can."""
@@ -35,8 +33,7 @@ class ChatRequest:
     logprobs: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenLogprobs:
+class TokenLogprobs(NamedTuple):
     """One token of an answer: its text and natural-log probability, and those of the likeliest
     tokens at its place, likeliest first."""
 
@@ -45,8 +42,7 @@ class TokenLogprobs:
     top: tuple[tuple[str, float], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(NamedTuple):
     """One answer. `text` holds no NUL and no lone surrogate; `logprobs` has an entry per token if
     they were asked for and the engine has them."""
 

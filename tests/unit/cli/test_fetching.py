@@ -38,7 +38,7 @@ def test_the_first_folder_is_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
 def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
-    with pytest.raises(tarfile.FilterError):
+    with pytest.raises(tarfile.TarError):
         unpack(tar_of(link("run/x", "/etc/passwd", kind)), tmp_path)
 
 

@@ -18,6 +18,7 @@ from prefmill.cli.embedded.nats import Nats, launch_nats
 from prefmill.cli.embedded.postgres import Postgres, launch_postgres
 from prefmill.cli.stack.models import LocalModels
 from prefmill.cli.stack.nest import Nest
+from prefmill.cli.stack.turns import take_turns
 from prefmill.cli.stop import FAILED, Stop
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Stack:
     all."""
 
     def __init__(self) -> None:
+        take_turns()
         self._nest = Nest(*WORKERS, "coordinator", "sink")
         self._home: Home | None = None
         self._postgres: Postgres | None = None

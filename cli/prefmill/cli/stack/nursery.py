@@ -27,6 +27,7 @@ from types import FrameType
 from typing import Any, Final, NoReturn
 
 from prefmill.cli.stack.devices import find_devices
+from prefmill.cli.stack.turns import go_at_once
 
 RESTARTS: Final = 5
 WITHIN_S: Final = 60.0
@@ -342,6 +343,8 @@ def serve(orders: dict[str, Any], permits: Any) -> int:
     app = importlib.import_module(f"prefmill.{name}.app")
     settings = importlib.import_module(f"prefmill.{name}.settings")
     values = dict(orders["settings"])
+    if values.get("host_lanes"):  # models on devices of this machine
+        go_at_once()
     if permits is not None and orders["index"] is not None:
         values["permits"] = permits.of(orders["index"])
     try:
