@@ -3,7 +3,7 @@
 import asyncio
 import io
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,6 @@ EVERY = recipe(
     source={"inline": [f"Question {n}?" for n in range(6)]},
     output={"formats": ["raw"], "shard_rows": 2, "hub": {"repo": "me/rig", "every": 2}},
 )
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
-    with LocalHub() as served:
-        monkeypatch.setenv("HF_ENDPOINT", served.address)
-        monkeypatch.setenv("HF_TOKEN", "hf_test")
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS", True)
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-        yield served
 
 
 @pytest_asyncio.fixture

@@ -14,7 +14,7 @@ from prefmill.plugins.destination import DestinationError, destinations_of
 from prefmill.plugins.errors import RecipeError
 from prefmill.sink.destinations.hub import HubDestination, HubOptions
 from prefmill.sink.job import without_prompts
-from prefmill.testing.local_hub import LocalHub, Repository
+from prefmill.testing.local_hub import Repository
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")
 """huggingface_hub's own way to send bytes."""
@@ -30,16 +30,6 @@ configs:
 ---
 # tiny
 """
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    with LocalHub() as served:
-        monkeypatch.setenv("HF_ENDPOINT", served.address)
-        monkeypatch.setenv("HF_TOKEN", "hf_test")
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS", True)
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-        yield served
 
 
 @pytest.fixture
