@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import click
 
 from prefmill.cli.client import Client, NoAnswer
 from prefmill.cli.screen import Screen, screen
-from prefmill.cli.show.outcome import example_lines, export_lines, run_lines, transforms_failed
+from prefmill.cli.show.outcome import export_lines, run_lines, transforms_failed
 from prefmill.cli.stop import FAILED, ROWS_FAILED, Stop
 from prefmill.contracts.api import ExportStatus, RunStatus
 
@@ -63,7 +62,7 @@ def show_export(export: ExportStatus) -> None:
     """Print what an export made, and one record of it. Stop if it failed, or a format did."""
     if export.state == "failed":
         raise Stop(FAILED, f"error: the dataset could not be written: {export.error}")
-    for line in (*export_lines(export), *example_lines(Path(export.directory))):
+    for line in export_lines(export):
         click.echo(line)
     if export.error:
         raise Stop(FAILED, f"error: {export.error}")

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import BaseModel
 
 from prefmill.cli.main import COMMANDS
@@ -59,3 +60,12 @@ def test_the_recipe_of_the_readme_is_one(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(shown)
     (tmp_path / "prompts.jsonl").write_text('{"prompt": "Hello"}\n')
     assert resolve(load(tmp_path / "r.yaml").recipe).models[1].alias == "oak"
+
+
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_what_a_page_shows_as_yaml_is_yaml(page: Path) -> None:
+    for shown in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+        assert list(yaml.parse(shown))

@@ -3,7 +3,7 @@
 from prefmill.cli.show.lines import milestones, progress, trouble
 from prefmill.cli.show.live import picture
 from prefmill.cli.show.numbers import count, dollars, seconds
-from prefmill.cli.show.outcome import example_lines, run_lines, sum_line, text_of
+from prefmill.cli.show.outcome import export_lines, run_lines, sum_line, text_of
 from prefmill.cli.show.pace import Pace
 from prefmill.cli.show.plan import cost_of, paid_calls, plan_lines
 from prefmill.contracts.api import (
@@ -240,7 +240,7 @@ def test_numbers_are_short_and_say_something() -> None:
     ]
 
 
-def test_one_record_of_a_written_dataset_is_shown(tmp_path) -> None:
+def test_one_record_of_what_trainers_read_is_shown(tmp_path) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -252,13 +252,22 @@ def test_one_record_of_a_written_dataset_is_shown(tmp_path) -> None:
         "rejected": said,
         "chosen_rating": 4.5,
     }
-    parquet.write_table(pa.Table.from_pylist([record]), tmp_path / "trl" / "train-00000.parquet")
-    lines = example_lines(tmp_path)
+    parquet.write_table(pa.Table.from_pylist([record]), tmp_path / "trl" / "test-00000.parquet")
+    sums = {"prompts": 1, "out": 1, "ties": 0, "dropped": {}, "records": 1}
+    outcome = {"raw": FormatOutcome(**sums), "trl": FormatOutcome(**sums, test=1)}
+    export = ExportStatus(id=1, state="written", directory=str(tmp_path), outcome=outcome)
+    load, *lines = export_lines(export)[3:]
+    assert load == f'load it:  datasets.load_dataset("{tmp_path}", "trl", split="test")'
     assert lines[:2] == ["one record of trl:", "  prompt:         Why?"]
     assert lines[2].startswith("  chosen:         Because of the air air")
     assert lines[2].endswith("…")
     assert lines[-1] == "  chosen_rating:  4.5"
-    assert example_lines(tmp_path / "nothing") == []
+
+
+def test_a_dataset_without_a_record_is_not_to_be_loaded(tmp_path) -> None:
+    nothing = FormatOutcome(prompts=1, out=0, ties=1, dropped={}, records=0)
+    export = ExportStatus(id=1, state="written", directory=str(tmp_path), outcome={"trl": nothing})
+    assert export_lines(export)[1:] == [f"dataset: {tmp_path}"]
 
 
 def test_of_messages_the_last_is_shown() -> None:

@@ -242,7 +242,14 @@ def test_odds_for_a_source_that_no_row_comes_from_are_told_where_all_rows_were_r
     few = recipe(source={"inline": rows, "rows": 5}, generate=generate)
     assert plan(few).warnings == (), "the rest of the rows may be of any source"
     none = recipe(source={"inline": [*rows, {"prompt": "", "source": "web"}]}, generate=generate)
-    assert plan(none).warnings == told
+    assert plan(none).warnings[1:] == told
+
+
+def test_rows_that_will_not_be_used_are_told() -> None:
+    given = ["Why?", "", "How?", ""]
+    (told,) = plan(recipe(source={"inline": given})).warnings
+    assert told == "source: 2 of 4 rows will not be used: 2 missing-instruction"
+    assert plan(recipe()).warnings == ()
 
 
 def test_why_no_row_can_be_used_is_told() -> None:

@@ -176,6 +176,16 @@ def test_the_queue_is_never_empty_by_design_and_never_long(
         assert pace.queue >= min(64, finished)
 
 
+def test_what_finishes_within_a_few_steps_is_replaced_from_the_queue() -> None:
+    pace = Pace(most=64)
+    for finished in (20, 0, 20, 10, 0, 0, 0, 0, 5):
+        pace.step(running=64, waiting=0, finished=finished)
+    assert pace.queue == 50
+    for _ in range(256):
+        pace.step(running=64, waiting=0, finished=1)
+    assert pace.queue == 8
+
+
 @pytest.mark.parametrize(
     "said",
     [

@@ -16,11 +16,16 @@ from prefmill.contracts.api import ExportRequest, RunStatus
 from prefmill.contracts.recipe import Recipe
 from prefmill.plugins.errors import RecipeError
 
+Named = dict[str, Any]
+
 
 @click.command()
 @click.argument("name", metavar="RUN")
 @click.option("--format", "formats", multiple=True, help="For example trl; several are possible.")
-@click.option("--pool", help="Over aspects and over judges: mean, median, majority.")
+@click.option(
+    "--pool",
+    help="Over aspects and over judges: a pool, or what a recipe says: '{judges: bradley-terry}'.",
+)
 @click.option(
     "--of",
     "aspects",
@@ -157,8 +162,10 @@ def _pool(pool: str | None, aspects: tuple[str, ...]) -> dict[str, Any] | None:
     """The pool step asked for; None for the recipe's."""
     if pool is None and not aspects:
         return None
-    chosen = pool or "mean"
-    return {"judges": chosen, "aspects": chosen, "of": list(aspects)}
+    said = _spec(pool or "mean")
+    by_step = bool({"judges", "aspects"} & set(said))  # of a name: its letters
+    step: Named = said if by_step else {"judges": said, "aspects": said}
+    return {**step, "of": list(aspects)} if aspects else step
 
 
 def _spec(text: str) -> Any:

@@ -55,7 +55,10 @@ def parse(text: str, name: str) -> Document:
 def _syntax(error: yaml.MarkedYAMLError, name: str) -> str:
     mark = error.problem_mark or error.context_mark
     place = f"{name}:{mark.line + 1}" if mark else name
-    return f"{place}: this is not YAML: {error.problem or error.context}"
+    said = error.problem or error.context or ""
+    if "'?'" in said:
+        said += "; within { } or [ ] a text with a question mark stands in quotes"
+    return f"{place}: this is not YAML: {said}"
 
 
 class _Reader:

@@ -10,8 +10,8 @@ from prefmill.cli.show.pace import called
 from prefmill.contracts.api import ExportStatus, FormatOutcome, RunStatus
 from prefmill.contracts.reasons import OUTPUT_TRANSFORM_FAILED
 
-PAIRED: Final = ("trl", "preference", "kto", "sft", "distilabel", "raw")
-"""Formats in the order in which an example is looked for."""
+_TOLD: Final = ("raw", "distilabel", "ultrafeedback", "helpsteer")
+"""Formats that tell what was answered: trainers read the others, which are shown before them."""
 
 _SHOWN: Final = 200
 
@@ -56,27 +56,27 @@ def transforms_failed(status: RunStatus) -> int:
 
 
 def export_lines(export: ExportStatus) -> list[str]:
-    """The sums of an export, and where it is."""
+    """The sums of an export, where it is, and of the first format that has any one record: prompt,
+    chosen, rejected, shortened."""
     lines = [sum_line(config, sums) for config, sums in export.outcome.items()]
-    lines += [f"dataset: {export.directory}", *_loading(export)]
-    return lines
+    lines.append(f"dataset: {export.directory}")
+    filled = [config for config, sums in export.outcome.items() if sums.records]
+    if not filled or "://" in export.directory:
+        return lines
+    shown = min(filled, key=lambda config: config.startswith(_TOLD))
+    sums = export.outcome[shown]
+    split = "train" if sums.records > sums.test else "test"
+    name = json.dumps(export.directory)
+    lines.append(f'load it:  datasets.load_dataset({name}, "{shown}", split="{split}")')
+    return [*lines, *_example(Path(export.directory) / shown)]
 
 
-def example_lines(directory: Path) -> list[str]:
-    """One record of the written parquet: prompt, chosen, rejected, shortened."""
-    for config in PAIRED:
-        for shard in sorted(directory.glob(f"{config}*/*.parquet")):
-            if record := _first(shard):
-                return [f"one record of {shard.parent.name}:", *_record(record)]
-    return []
-
-
-def _loading(export: ExportStatus) -> Iterator[str]:
-    made = [config for config, sums in export.outcome.items() if sums.records]
-    shown = next((c for p in PAIRED for c in made if c.startswith(p)), None)
-    if shown and "://" not in export.directory:
-        name = json.dumps(export.directory)
-        yield f'load it:  datasets.load_dataset({name}, "{shown}", split="train")'
+def _example(folder: Path) -> Iterator[str]:
+    for shard in sorted(folder.glob("*.parquet")):
+        if record := _first(shard):
+            yield f"one record of {folder.name}:"
+            yield from _record(record)
+            return
 
 
 def _first(shard: Path) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ def refused_if_taken(prompt: Prompt, taken: set[str]) -> Prompt:
     """The prompt; a failed one if its id is among `taken`, to which it is added."""
     if prompt.id in taken and prompt.failure is None:
         detail = f"an earlier row has the id {prompt.id!r}"
+        detail += "; a row without an id has its number" if prompt.id.isdecimal() else ""
         failure = Failure(reason=DUPLICATE_ID, detail=detail)
         prompt = prompt.model_copy(update={"failure": failure})
     taken.add(prompt.id)

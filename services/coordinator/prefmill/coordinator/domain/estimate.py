@@ -58,6 +58,8 @@ class _Sample:
     usable: int = 0
     unusable: Counter[str] = field(default_factory=Counter)
     """Why, and how often."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    """The same without the particulars."""
     sums: dict[tuple[str, str], _Sum] = field(default_factory=dict)
     sources: set[str | None] = field(default_factory=set)
     """Where usable rows come from."""
@@ -83,7 +85,7 @@ def estimate(resolved: Resolved, prompts: Iterable[Prompt], *, sample: int = SAM
         rows=rows,
         slots=tuple(slots),
         problems=tuple(_problems(resolved, rows, seen)),
-        warnings=tuple(_unmet(resolved, seen)) if rows == seen.rows else (),
+        warnings=(*_left_out(seen), *(_unmet(resolved, seen) if rows == seen.rows else ())),
     )
 
 
@@ -109,6 +111,7 @@ def _look(resolved: Resolved, prompts: Iterable[Prompt], sample: int) -> _Sample
         seen.rows += 1
         if prompt.failure:
             seen.unusable[f"{prompt.failure.reason}: {prompt.failure.detail}"] += 1
+            seen.reasons[prompt.failure.reason] += 1
             continue
         seen.usable += 1
         seen.sources.add(source_of(prompt))
@@ -217,6 +220,12 @@ def _warnings(model: ResolvedModel, sums: _Sum) -> Iterator[str]:
                 f"max_tokens {model.params.max_tokens} may be too few: a verdict on "
                 f"{sums.texts} texts takes about {need} tokens; raise judge.params.max_tokens"
             )
+
+
+def _left_out(seen: _Sample) -> Iterator[str]:
+    if seen.reasons and seen.usable:
+        why = ", ".join(f"{number:,} {reason}" for reason, number in seen.reasons.most_common())
+        yield f"source: {seen.reasons.total():,} of {seen.rows:,} rows will not be used: {why}"
 
 
 def _unmet(resolved: Resolved, seen: _Sample) -> Iterator[str]:
