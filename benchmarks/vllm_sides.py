@@ -24,7 +24,7 @@ from prefmill.messaging.work import publish_work
 
 ROWS: Final = 16
 """Of a batch."""
-LENGTHS: Final = {"short": (32,), "mixed": (8, 16, 32, 64, 128, 256)}
+LENGTHS: Final = {"short": (16, 24, 32, 40, 48), "mixed": (8, 16, 32, 64, 128, 256)}
 """Tokens of an answer: one kind for each batch, in turn."""
 ENGINE: Final = {
     "enforce_eager": True,
