@@ -44,6 +44,21 @@ RECIPE: dict[str, Any] = {
 }
 
 
+def slowly(models: dict[str, Any]) -> dict[str, Any]:
+    """The same models, at two seconds an answer."""
+    return {name: {**model, "latency_ms": 2000} for name, model in models.items()}
+
+
+AGAIN: dict[str, Any] = RECIPE | {
+    "name": "again",
+    "source": {"inline": [f"What is {n} times seven, and why?" for n in range(4000)]},
+    "models": slowly(RECIPE["models"]),
+    "judges": slowly(RECIPE["judges"]),
+}
+"""Equal requests under another name, which are reused, and more that keep the lanes at work for
+minutes: agreement is looked at once a minute, in runs that go on."""
+
+
 class Watched(NamedTuple):
     """Services that have done some of everything, and the Prometheus that watched them."""
 
@@ -58,9 +73,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         first = running.api("/v1/runs", {"recipe": RECIPE})
         asyncio.run(_garbage(running.nats_url))
         running.api.finish(first["id"], lambda: None)
-        # Equal requests under another name are reused, and more rows keep the lanes at work.
-        more = [f"What is {n} times seven, and why?" for n in range(4000)]
-        running.api("/v1/runs", {"recipe": RECIPE | {"name": "again", "source": {"inline": more}}})
+        running.api("/v1/runs", {"recipe": AGAIN})
         until(lambda: prom.query("max(prefmill_agreement_texts) > 0"), "agreement", 100)
         until(lambda: prom.query('prefmill_exports{state="written"} > 0'), "an export")
         yield Watched(running, prom)
