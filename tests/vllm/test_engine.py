@@ -4,7 +4,6 @@ import asyncio
 import json
 import math
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -144,7 +143,7 @@ async def test_the_engine_says_how_many_calls_it_wants_and_shows_its_metrics(
 
 async def test_a_system_prompt_that_the_template_refuses_is_folded(engine: VllmEngine) -> None:
     system = Message(role="system", content="Be brief.")
-    both = replace(ask(), messages=(system, *ask().messages))
+    both = ask()._replace(messages=(system, *ask().messages))
     by_hand = ask("Be brief.\n\nthe quick fox")
     assert await engine.complete(both) == await engine.complete(by_hand)
 
