@@ -1,0 +1,64 @@
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from prefmill.engines.vllm.cores import keep_off_workers, move_to
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="cores are bound on Linux only")
+
+WORKER = """
+import os, subprocess, sys
+deep = int(sys.argv[1])
+if deep:
+    child = subprocess.Popen([sys.executable, "-c", sys.argv[3], str(deep - 1), *sys.argv[2:]])
+    child.wait()
+else:
+    os.sched_setaffinity(0, {int(core) for core in sys.argv[2].split()})
+    print("bound", flush=True)
+    sys.stdin.read()
+"""
+
+
+def _bound(cores: set[int]) -> subprocess.Popen[str]:
+    """A process whose child's only thread runs on these cores."""
+    said = " ".join(map(str, cores))
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORKER, "1", said, WORKER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "bound\n"
+    return process
+
+
+def test_all_threads_leave_the_cores_of_workers_and_come_back() -> None:
+    had = os.sched_getaffinity(0)
+    first = min(had)
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    assert other.native_id is not None
+    with _bound({first}) as worker:
+        try:
+            assert keep_off_workers() == had
+            assert os.sched_getaffinity(0) == (had - {first} or had)
+            assert os.sched_getaffinity(other.native_id) == (had - {first} or had)
+        finally:
+            move_to(had)
+            seen = os.sched_getaffinity(other.native_id)
+            done.set()
+            worker.communicate()
+    assert os.sched_getaffinity(0) == seen == had
+
+
+def test_nothing_is_left_where_workers_may_run_anywhere() -> None:
+    had = os.sched_getaffinity(0)
+    with _bound(had) as worker:
+        assert keep_off_workers() == had
+        assert os.sched_getaffinity(0) == had
+        worker.communicate()
