@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import JsonValue
+
 from prefmill.cli.embedded import Home, start_nats
 from prefmill.contracts.chat import Message, Params
 from prefmill.contracts.results import BatchGenerated
@@ -24,8 +26,30 @@ from prefmill.messaging.work import publish_work
 
 ROWS: Final = 16
 """Of a batch."""
-LENGTHS: Final = {"short": (16, 24, 32, 40, 48), "mixed": (8, 16, 32, 64, 128, 256)}
-"""Tokens of an answer: one kind for each batch, in turn."""
+VOCABULARY: Final = 512
+"""Tokens of the model. Its weights are random, so each of them is about as likely as the others."""
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How answers end: by themselves, at one of so many tokens, as answers do; or at the limit."""
+
+    stops: int
+    most: int
+
+    @property
+    def mean(self) -> float:
+        """Tokens of an answer."""
+        odds = self.stops / VOCABULARY
+        return (1 - (1 - odds) ** self.most) / odds
+
+    @property
+    def stop_token_ids(self) -> list[int]:
+        """The last of the vocabulary."""
+        return list(range(VOCABULARY - self.stops, VOCABULARY))
+
+
+LENGTHS: Final = {"short": Lengths(stops=16, most=64), "mixed": Lengths(stops=4, most=256)}
 ENGINE: Final = {
     "enforce_eager": True,
     "max_model_len": 2048,
@@ -79,20 +103,8 @@ def _prompt(number: int) -> Message:
 
 
 def requests_of(kind: str, tokens: int) -> int:
-    """How many make about so many tokens: whole batches, as many of each length."""
-    turn = ROWS * len(LENGTHS[kind])
-    return turn * max(1, round(tokens / (ROWS * sum(LENGTHS[kind]))))
-
-
-def _tokens(kind: str, number: int) -> int:
-    """Of the answer to one prompt."""
-    return LENGTHS[kind][number // ROWS % len(LENGTHS[kind])]
-
-
-def _params(kind: str, number: int) -> Params:
-    return Params(
-        max_tokens=_tokens(kind, number), temperature=1.0, extra_body={"ignore_eos": True}
-    )
+    """How many make about so many tokens: whole batches."""
+    return ROWS * max(1, round(tokens / (ROWS * LENGTHS[kind].mean)))
 
 
 def _offline(model: str) -> None:
@@ -103,10 +115,9 @@ def _offline(model: str) -> None:
 
     def once(kind: str, count: int) -> float:
         asked: Any = [[_prompt(n).model_dump()] for n in range(count)]
-        params = [
-            SamplingParams(max_tokens=_tokens(kind, n), temperature=1.0, seed=n, ignore_eos=True)
-            for n in range(count)
-        ]
+        wanted: Any = {"max_tokens": LENGTHS[kind].most, "temperature": 1.0}
+        wanted["stop_token_ids"] = LENGTHS[kind].stop_token_ids
+        params = [SamplingParams(**wanted, seed=n) for n in range(count)]
         began = time.perf_counter()
         answers = llm.chat(asked, params, use_tqdm=False)
         spent = time.perf_counter() - began
@@ -237,13 +248,15 @@ def _batch(kind: str, first: int) -> GenerateBatch:
         GenerateRow(row=n, messages=(_prompt(n),), cells=(_cell(n),))
         for n in range(first, first + ROWS)
     )
+    limits = LENGTHS[kind]
+    further: dict[str, JsonValue] = {"stop_token_ids": [*limits.stop_token_ids]}
     return GenerateBatch(
         id=f"{kind}-{first}-{time.time_ns()}",
         run=1,
         slot=1,
         lane="tiny",
         lane_digest="d",
-        params=_params(kind, first),
+        params=Params(max_tokens=limits.most, temperature=1.0, extra_body=further),
         rows=rows,
     )
 
