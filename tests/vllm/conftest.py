@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from prefmill.engines.vllm.cores import use_all_cores
 from prefmill.engines.vllm.engine import VllmEngine
 from prefmill.engines.vllm.options import VllmOptions
 from tests.vllm.tiny import NO_SYSTEM, make_model
@@ -37,8 +38,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 async def engine(tiny: Path) -> AsyncIterator[VllmEngine]:
-    """The chat model, running."""
+    """The chat model, running. What tests start beside it may use all cores."""
     running = VllmEngine(VllmOptions.model_validate({"model": str(tiny), **SMALL}))
     await running.start()
+    use_all_cores()
     yield running
     await running.stop()

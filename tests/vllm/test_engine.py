@@ -3,13 +3,16 @@
 import asyncio
 import json
 import math
+import os
 import re
 from typing import Any
 
+import psutil
 import pytest
 
 from prefmill.contracts.chat import Message, Params
 from prefmill.contracts.reasons import REJECTED, TOO_LONG
+from prefmill.engines.vllm.cores import OURS, keep_off_workers, use_all_cores
 from prefmill.engines.vllm.engine import VllmEngine
 from prefmill.plugins.engine import ChatRequest
 from prefmill.plugins.errors import Rejected
@@ -139,6 +142,19 @@ async def test_the_engine_says_how_many_calls_it_wants_and_shows_its_metrics(
     names = {family.name for family in engine.metrics().collect()}
     assert {"vllm:num_requests_running", "vllm:generation_tokens"} <= names
     assert all(name.startswith("vllm:") for name in names)
+
+
+async def test_the_process_keeps_off_the_cores_that_its_workers_compute_on(
+    engine: VllmEngine,
+) -> None:
+    await engine.complete(ask())
+    keep_off_workers()
+    left, here = os.sched_getaffinity(0), psutil.Process()
+    use_all_cores()
+    cores = [frozenset(child.cpu_affinity() or ()) for child in here.children(recursive=True)]
+    bound = frozenset[int]().union(*(some for some in cores if some < OURS))
+    assert bound or len(OURS) == 1
+    assert left == OURS - bound
 
 
 async def test_a_system_prompt_that_the_template_refuses_is_folded(engine: VllmEngine) -> None:

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from prefmill.engines.vllm.cores import keep_off_workers, move_to
+from prefmill.engines.vllm.cores import OURS, keep_off_workers, use_all_cores
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="cores are bound on Linux only")
 
@@ -37,28 +37,28 @@ def _bound(cores: set[int]) -> subprocess.Popen[str]:
 
 
 def test_all_threads_leave_the_cores_of_workers_and_come_back() -> None:
-    had = os.sched_getaffinity(0)
-    first = min(had)
+    first = min(OURS)
     done = threading.Event()
     other = threading.Thread(target=done.wait)
     other.start()
     assert other.native_id is not None
     with _bound({first}) as worker:
         try:
-            assert keep_off_workers() == had
-            assert os.sched_getaffinity(0) == (had - {first} or had)
-            assert os.sched_getaffinity(other.native_id) == (had - {first} or had)
+            keep_off_workers()
+            own, others = os.sched_getaffinity(0), os.sched_getaffinity(other.native_id)
         finally:
-            move_to(had)
-            seen = os.sched_getaffinity(other.native_id)
+            use_all_cores()
+            back = os.sched_getaffinity(other.native_id)
             done.set()
             worker.communicate()
-    assert os.sched_getaffinity(0) == seen == had
+    assert own == others == (OURS - {first} or OURS)
+    assert os.sched_getaffinity(0) == back == OURS
 
 
-def test_nothing_is_left_where_workers_may_run_anywhere() -> None:
-    had = os.sched_getaffinity(0)
-    with _bound(had) as worker:
-        assert keep_off_workers() == had
-        assert os.sched_getaffinity(0) == had
+def test_cores_are_left_to_no_worker_that_has_ended_or_may_run_anywhere() -> None:
+    with _bound({min(OURS)}) as ended:
+        ended.communicate()
+    with _bound(set(OURS)) as worker:
+        keep_off_workers()
+        assert os.sched_getaffinity(0) == OURS
         worker.communicate()

@@ -7,29 +7,32 @@ model waits for the slowest of its threads. On two cores this costs a seventh of
 
 import os
 import sys
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 Cores = frozenset[int]
 
+OURS: Final = Cores(os.sched_getaffinity(0)) if sys.platform == "linux" else Cores()
+"""What this process may run on; empty where cores cannot be chosen."""
 
-def keep_off_workers() -> Cores:
-    """Leave the cores that processes below this one have bound threads to, if there are others;
-    `move_to` the cores returned, those it had before, undoes it. Does nothing but on Linux."""
-    if sys.platform != "linux":
-        return Cores()
-    had = Cores(os.sched_getaffinity(0))
+
+def use_all_cores() -> None:
+    """Run anywhere: what is started now may bind its threads to any of them."""
+    _move_to(OURS)
+
+
+def keep_off_workers() -> None:
+    """Run on cores that processes below this one have bound no thread to; anywhere, if there are
+    none."""
     threads = (thread for child in _below("self") for thread in _threads(child))
-    theirs = Cores().union(*(cores for cores in map(_cores, threads) if cores < had))
-    if theirs and theirs < had:
-        move_to(had - theirs)
-    return had
+    theirs = Cores().union(*(cores for cores in map(_cores, threads) if cores < OURS))
+    _move_to(OURS - theirs or OURS)
 
 
-def move_to(cores: Set[int]) -> None:
-    """Run all threads of this process on these cores; on any as before, if there are none."""
-    if sys.platform != "linux" or not cores:
+def _move_to(cores: Cores) -> None:
+    if sys.platform != "linux":
         return
     for thread in _threads("self"):
         with suppress(ProcessLookupError):

@@ -12,7 +12,7 @@ from prefmill.contracts.reasons import EMPTY, REJECTED
 from prefmill.engines.text import one_line
 from prefmill.engines.vllm import host
 from prefmill.engines.vllm.causes import first_raised
-from prefmill.engines.vllm.cores import Cores, keep_off_workers, move_to
+from prefmill.engines.vllm.cores import keep_off_workers, use_all_cores
 from prefmill.engines.vllm.library import library
 from prefmill.engines.vllm.options import VllmOptions
 from prefmill.engines.vllm.pace import Pace
@@ -44,7 +44,6 @@ class VllmEngine:
         self._defaults: dict[str, Any] = {}
         self._ids = count()
         self._tail: host.ErrorTail | None = None
-        self._cores = Cores()
 
     @property
     def paid(self) -> bool:
@@ -63,8 +62,11 @@ class VllmEngine:
         began = time.monotonic()
         self._tail = host.ErrorTail()
         _log.info("loading %s", self._options.model)
-        self._engine = await host.started(self._options, self._paced, self._tail)
-        self._cores = keep_off_workers()
+        use_all_cores()
+        try:
+            self._engine = await host.started(self._options, self._paced, self._tail)
+        finally:
+            keep_off_workers()
         try:
             await self._equip()
         except BaseException:
@@ -110,7 +112,7 @@ class VllmEngine:
         engine, self._engine, self._prompts = self._engine, None, None
         if engine is not None:
             await asyncio.to_thread(engine.shutdown)
-            move_to(self._cores)
+            keep_off_workers()
 
     def _paced(self, most: int) -> Pace:
         self._pace = Pace(most)
