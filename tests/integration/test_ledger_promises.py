@@ -202,6 +202,22 @@ async def test_equal_requests_of_another_run_are_filled_and_not_called(rig: Rig)
     assert await rig.count("verdict", "reused") == 6
 
 
+async def test_what_a_later_attempt_answered_is_filled_and_no_attempt_is_made_again(
+    rig: Rig,
+) -> None:
+    await rig.submit(recipe())
+
+    def second_time(batch: object) -> object:
+        reply = reply_to(batch)  # type: ignore[arg-type]
+        return failed(reply) if any(not cell.attempt for cell in reply.cells) else reply  # type: ignore[attr-defined]
+
+    assert await rig.work(second_time) == 2 * 12  # type: ignore[arg-type]
+    await rig.submit(recipe(name="other"))
+    assert await rig.work() == 0
+    where = f"run_id = {rig.plan.run_id} AND done = reused"
+    assert await rig.count("tally", f"{where} AND attempts + input_tokens = 0") == 3
+
+
 async def test_fresh_reuses_nothing(rig: Rig) -> None:
     await rig.submit(recipe())
     await rig.work()

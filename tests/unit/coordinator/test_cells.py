@@ -105,6 +105,7 @@ def test_an_attempt_asks_anew_with_another_seed_and_order_and_the_last_is_marked
     again = lacking(state, PLAN)[0]
     assert (first.attempt, first.last, again.attempt, again.last) == (0, False, 2, True)
     assert first.seed != again.seed
+    assert first.digest == again.digest, "whichever was answered, the cell is"
 
 
 def test_forgiven_attempts_do_not_count_but_are_not_repeated() -> None:

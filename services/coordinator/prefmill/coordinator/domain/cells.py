@@ -10,19 +10,22 @@ from prefmill.ledger.planning import CellKey, RowState
 
 
 class Lacking(NamedTuple):
-    """A cell that is wanted and not closed, with its next attempt."""
+    """A cell that is wanted and not closed, with its next attempt. All attempts have the digest of
+    the first: whichever of them was answered, here or elsewhere, has closed the cell."""
 
     slot: PlanSlot
     key: CellKey
     attempt: int
     last: bool
     digest: bytes
+    chance: bytes
+    """Another for each attempt."""
     order: tuple[int, ...] = ()
 
     @property
     def seed(self) -> int:
-        """63 bits of the request digest."""
-        return int.from_bytes(self.digest[:8], "big") >> 1
+        """63 bits, of the attempt."""
+        return int.from_bytes(self.chance[:8], "big") >> 1
 
 
 def usable(row: RowState, plan: Plan) -> list[tuple[Generation, bytes]]:
@@ -82,15 +85,15 @@ def _next(
 ) -> Lacking:
     slot = plan.slots[key.slot_id]
     made, counted = row.attempts.get(key, (0, 0))
-    digest = first = request_digest(plan.seed, slot.model.answers, key, 0, content)
+    digest = chance = request_digest(plan.seed, slot.model.answers, key, 0, content)
     if made:
-        digest = request_digest(plan.seed, slot.model.answers, key, made, content)
+        chance = request_digest(plan.seed, slot.model.answers, key, made, content)
     last = counted + 1 >= plan.attempts
     order: tuple[int, ...] = ()
     if wanted:
         shuffled = wanted.rubric.shows == "all"
-        order = _order(first, made, len(wanted.shown)) if shuffled else wanted.shown
-    return Lacking(slot, key, made, last, digest, order)
+        order = _order(digest, made, len(wanted.shown)) if shuffled else wanted.shown
+    return Lacking(slot, key, made, last, digest, chance, order)
 
 
 def request_digest(seed: int, model: bytes, key: CellKey, attempt: int, content: bytes) -> bytes:
