@@ -82,6 +82,12 @@ class Client:
         """All runs, newest first."""
         return [RunStatus.model_validate(run) for run in self._ask("GET", "/v1/runs")]
 
+    def named(self, name: str) -> RunStatus | None:
+        """The run of that name, if there is one."""
+        found = self._ask("GET", f"/v1/runs?name={quote(name)}")
+        known = map(RunStatus.model_validate, found)
+        return next((run for run in known if run.name == name), None)
+
     def status(self, run: int) -> RunStatus:
         """How far a run is."""
         return RunStatus.model_validate(self._ask("GET", f"/v1/runs/{run}"))

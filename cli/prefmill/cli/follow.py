@@ -42,18 +42,19 @@ def ended(status: RunStatus) -> bool:
     return status.state in ("failed", "cancelled")
 
 
-def conclude(status: RunStatus, *, strict: bool) -> None:
-    """Print how it ended. Stop with the exit code of a run that did not go well."""
+def conclude(status: RunStatus, before: RunStatus | None = None, *, strict: bool) -> None:
+    """Print how it ended, and what was paid since it was as `before`. Stop with the exit code of a
+    run that did not go well."""
     if status.state != "finished":
         why = status.reason or "by request"
         again = "what was answered is stored; once that is put right, the same command goes on"
         lines = [again] if status.state == "failed" else []
         raise Stop(FAILED, f"{status.name}: {status.state}: {why}", *lines)
     export = status.exports[0]
-    for line in run_lines(status):
+    for line in run_lines(status, before):
         click.echo(line)
     show_export(export)
-    broken = status.rows_failed or transforms_failed(status)
+    broken = status.rows_failed or transforms_failed(export)
     if strict and (broken or any(slot.failed for slot in status.slots)):
         raise Stop(ROWS_FAILED, "some rows failed (--strict)")
 

@@ -138,7 +138,7 @@ def test_the_end_says_what_was_paid_and_what_failed() -> None:
         rows_failed=2,
     )
     assert run_lines(ended) == [
-        ("paid: 1,000 tokens read, 20 written, $0.50 (no price known for b); 3 answers reused"),
+        ("paid: 1,000 tokens read, 20 written, $0.50 (no price known for b); 3 answers and verdicts reused"),
         ("2 prompts could not be used, 1 answer or verdict failed for good; see failures.jsonl"),
     ]
 
@@ -166,6 +166,21 @@ def test_the_table_of_a_terminal_holds_every_model_and_what_is_wrong() -> None:
     with console.capture() as captured:
         console.print(picture(now, pace, 3.0))
     shown = captured.get()
+def test_the_end_of_a_run_that_went_on_says_what_was_paid_now_and_what_in_all() -> None:
+    spent = {"input_tokens": 1000, "output_tokens": 20, "cost_usd": 0.5}
+    before = run(slot("a", done=99, reused=3, cost_usd=0.5), **spent)
+    assert run_lines(before, before) == [
+        "paid: 0 tokens read, 0 written, $0.00 now; in all: 1,000 tokens read, 20 written, $0.50"
+    ]
+    more = {"input_tokens": 1500, "output_tokens": 30, "cost_usd": 0.75}
+    after = run(slot("a", done=120, reused=4, cost_usd=0.75), **more)
+    assert run_lines(after, before) == [
+        "paid: 500 tokens read, 10 written, $0.25 now; in all: 1,500 tokens read, 30 written, "
+        "$0.75; 1 answer or verdict reused"
+    ]
+    assert run_lines(before, run(slot("a"))) == run_lines(before), "all of it was paid now"
+
+
     assert "r: running · 100 prompts · 3 s · $0.00" in shown
     assert "a-7b" in shown
     assert "j: unusable: 401: wrong key; 95 rows wait for it" in shown

@@ -75,8 +75,9 @@ def _run(
         plan = client.plan(request)
         show_plan(plan, recipe)
         agree(plan, recipe, yes=yes)
+        before = None if fresh else client.named(recipe.recipe.name)
         status = client.submit(request)
-    conclude(follow(client, status, stack.tend), strict=strict)
+    conclude(follow(client, status, stack.tend), before, strict=strict)
 
 
 def check_plugins(stack: Stack, recipe: "LoadedRecipe") -> None:

@@ -52,9 +52,11 @@ def submit(
         plan = client.plan(request)
         show_plan(plan, ready)
         agree(plan, ready, yes=yes)
+        before = None if fresh else client.named(known.name)
         status = client.submit(request)
     if watch:
         ended = follow(client, status)
-        conclude(with_dataset(client, ended, folder) if fetches else ended, strict=False)
+        ended = with_dataset(client, ended, folder) if fetches else ended
+        conclude(ended, before, strict=False)
     else:
         click.echo(f"run {status.id}, {status.name}; {hint(status.name, api)}")

@@ -29,16 +29,12 @@ def sum_line(config: str, sums: FormatOutcome) -> str:
     return line if sums.records == sums.out else f"{line}; {plural(sums.records, 'record')}"
 
 
-def run_lines(status: RunStatus) -> list[str]:
-    """What a finished run paid, and what failed."""
-    read, written = status.input_tokens, status.output_tokens
-    reused = sum(slot.reused for slot in called(status))
-    unpriced = [slot.alias for slot in called(status) if slot.cost_usd is None]
-    paid = f"paid: {count(read)} tokens read, {count(written)} written, {dollars(status.cost_usd)}"
-    paid += f" (no price known for {', '.join(unpriced)})" if unpriced else ""
-    lines = [f"{paid}; {reused:,} answers reused" if reused else paid]
+def run_lines(status: RunStatus, before: RunStatus | None = None) -> list[str]:
+    """What a finished run paid since it was as `before`, and in all if that is more; what was
+    reused since, and what failed."""
+    lines = [_paid(status, before)]
     failed = sum(slot.failed for slot in called(status))
-    broken = transforms_failed(status)
+    broken = max((transforms_failed(export) for export in status.exports[:1]), default=0)
     if failed or status.rows_failed or broken:
         cells = f"{plural(failed, 'answer or verdict', 'answers or verdicts')} failed for good"
         rows = f"{plural(status.rows_failed, 'prompt')} could not be used"
@@ -49,9 +45,34 @@ def run_lines(status: RunStatus) -> list[str]:
     return lines
 
 
-def transforms_failed(status: RunStatus) -> int:
-    """Prompts of the newest dataset on which a transform after pooling failed."""
-    made = (sums for export in status.exports[:1] for sums in export.outcome.values())
+def _paid(status: RunStatus, before: RunStatus | None) -> str:
+    reused, unpriced = _reused(status), [s.alias for s in called(status) if s.cost_usd is None]
+    reused -= _reused(before) if before else 0
+    spent = _tokens(status)
+    if before and (before.input_tokens or before.output_tokens):
+        since = {
+            key: max(0, getattr(status, key) - getattr(before, key))
+            for key in ("input_tokens", "output_tokens", "cost_usd")
+        }
+        spent = f"{_tokens(status.model_copy(update=since))} now; in all: {spent}"
+    line = f"paid: {spent}"
+    line += f" (no price known for {', '.join(unpriced)})" if unpriced else ""
+    cells = plural(reused, "answer or verdict", "answers and verdicts")
+    return f"{line}; {cells} reused" if reused > 0 else line
+
+
+def _tokens(status: RunStatus) -> str:
+    read, written = count(status.input_tokens), count(status.output_tokens)
+    return f"{read} tokens read, {written} written, {dollars(status.cost_usd)}"
+
+
+def _reused(status: RunStatus) -> int:
+    return sum(slot.reused for slot in called(status))
+
+
+def transforms_failed(export: ExportStatus) -> int:
+    """Prompts of a dataset on which a transform after pooling failed."""
+    made = export.outcome.values()
     return max((sums.dropped.get(OUTPUT_TRANSFORM_FAILED, 0) for sums in made), default=0)
 
 

@@ -125,10 +125,10 @@ class Actions:
         async with self._ledger.begin() as connection:
             return status_of(await look(connection, run, plan), self.conductor.fleet)
 
-    async def all(self) -> list[RunStatus]:
-        """How far all runs are, newest first."""
+    async def all(self, name: str | None = None) -> list[RunStatus]:
+        """How far all runs are, newest first; with `name`, only that one."""
         async with self._ledger.begin() as connection:
-            known = await runs.runs(connection)
+            known = [run for run in await runs.runs(connection) if name in (None, run.name)]
         return [await self.status(run) for run in known]
 
     async def _allowed(self, request: RunRequest) -> None:

@@ -112,9 +112,9 @@ async def submit(request: RunRequest, actions: Doing) -> RunStatus | RunPlan:
 
 
 @routes.get("/runs")
-async def list_runs(actions: Doing) -> list[RunStatus]:
-    """All runs, newest first."""
-    return await actions.all()
+async def list_runs(actions: Doing, name: str | None = None) -> list[RunStatus]:
+    """All runs, newest first; with `name`, only that one."""
+    return await actions.all(name)
 
 
 @routes.get("/runs/{run_id}")
