@@ -23,7 +23,7 @@ from prefmill.coordinator.uploads import Uploads
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.registry import named_options
 from prefmill.plugins.source import Source
-from prefmill.sink.job import without_prompts
+from prefmill.sink.domain.shown import without_prompts
 
 NAMES = ("flan", "web", "qa")
 

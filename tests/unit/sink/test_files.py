@@ -132,7 +132,9 @@ def test_a_format_that_fails_is_left_out_alone_with_one_line(
     assert not (tmp_path / "out" / "own").exists()
     manifest = json.loads((tmp_path / "out" / "run.json").read_text())
     assert (list(manifest["outcome"]), manifest["not_written"]) == (["trl"], ["own"])
-    assert "config_name: own" not in (tmp_path / "out" / "README.md").read_text()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "config_name: own" not in card
+    assert "Asked for and not written, since the format failed: `own`." in card
     assert line in caplog.text
 
 

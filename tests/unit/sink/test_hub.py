@@ -13,7 +13,7 @@ from prefmill.plugins import registry
 from prefmill.plugins.destination import DestinationError, destinations_of
 from prefmill.plugins.errors import RecipeError
 from prefmill.sink.destinations.hub import HubDestination, HubOptions
-from prefmill.sink.job import without_prompts
+from prefmill.sink.domain.shown import without_prompts
 from prefmill.testing.local_hub import Repository
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")

@@ -1,14 +1,13 @@
 """What an export is made from, and what it says of itself."""
 
 import importlib.metadata
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prefmill.contracts.api import ExportRequest
-from prefmill.contracts.recipe import Output, PluginSpec, PoolStep, Recipe
+from prefmill.contracts.recipe import Output, PoolStep, Recipe
 from prefmill.ledger import runs
 from prefmill.ledger.desired import Desired
 from prefmill.ledger.exports import Export
@@ -17,8 +16,8 @@ from prefmill.ledger.status import FailedCell
 from prefmill.plugins.files import plugin_files
 from prefmill.plugins.format import Format, FormatContext
 from prefmill.plugins.outputs import formats_of, with_formats
-from prefmill.plugins.source import with_each
 from prefmill.sink.destinations.card import CardFacts
+from prefmill.sink.domain.shown import shown, text_of, without_prompts
 from prefmill.sink.domain.splitting import Split
 
 
@@ -118,30 +117,16 @@ def facts_of(job: Job) -> CardFacts:
         pairing=job.output.pairing,
         seed=job.recipe.seed,
         cost_usd=job.export.spec.get("cost_usd"),
-        recipe=json.dumps(_recipe(job), indent=2, ensure_ascii=False),
+        recipe=text_of(_recipe(job)),
         split=job.split,
     )
 
 
 def _recipe(job: Job) -> dict[str, Any]:
-    """As written; prompts that stand in it are left out of what goes to other places than a folder,
-    since they may be those of rows that failed."""
-    recipe = job.recipe.model_dump(mode="json", exclude_unset=True)
+    """As it may be seen; prompts that stand in it are left out of what goes to other places than a
+    folder, since they may be those of rows that failed."""
+    recipe = shown(job.recipe.model_dump(mode="json", exclude_unset=True))
     return without_prompts(recipe) if job.output.destinations().keys() - {"files"} else recipe
-
-
-def without_prompts(recipe: dict[str, Any]) -> dict[str, Any]:
-    """A dumped recipe that says of prompts written into it only how many they are."""
-    return {**recipe, "source": with_each(recipe["source"], _without_prompts)}
-
-
-def _without_prompts(source: PluginSpec, where: str) -> PluginSpec:
-    del where
-    if "inline" not in source:
-        return source
-    prompts = source["inline"]
-    count = len(prompts) if isinstance(prompts, list) else 0
-    return {**source, "inline": f"left out: {count} prompts"}
 
 
 def manifest_of(job: Job, facts: CardFacts) -> dict[str, Any]:

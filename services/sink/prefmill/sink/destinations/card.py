@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from prefmill.contracts.api import FormatOutcome
@@ -35,14 +35,19 @@ class CardFacts:
 
 
 def card_of(
-    facts: CardFacts, opens: str, outcome: Mapping[str, FormatOutcome], figures: Figures
+    facts: CardFacts,
+    opens: str,
+    outcome: Mapping[str, FormatOutcome],
+    figures: Figures,
+    not_written: Collection[str] = (),
 ) -> str:
     """The README.md. `opens` is the config that opens where none is named. A config without a
-    record is counted, but not listed for loading: `datasets` opens no empty split."""
+    record is counted, but not listed for loading: `datasets` opens no empty split. `not_written`
+    are the configs whose format failed."""
     parts = (
         _front(facts, opens, {name: sums for name, sums in outcome.items() if sums.records}),
         f"# {facts.name}\n\nPreference data made with prefmill {facts.version}.",
-        _outcomes(facts, outcome),
+        _outcomes(facts, outcome, not_written),
         _models(facts, figures["models"]),
         _judges(facts, figures["judges"]),
         measured(figures),
@@ -65,7 +70,9 @@ def _front(facts: CardFacts, opens: str, configs: Mapping[str, FormatOutcome]) -
     return "\n".join([*lines, "---"])
 
 
-def _outcomes(facts: CardFacts, outcome: Mapping[str, FormatOutcome]) -> str:
+def _outcomes(
+    facts: CardFacts, outcome: Mapping[str, FormatOutcome], not_written: Collection[str]
+) -> str:
     rows = [
         (name, sums.prompts, sums.out, sums.ties, _reasons(sums.dropped), sums.records)
         + ((sums.test,) if facts.split.test else ())
@@ -74,7 +81,14 @@ def _outcomes(facts: CardFacts, outcome: Mapping[str, FormatOutcome]) -> str:
     head = ("config", "prompts in", "out", "ties", "dropped", "records")
     head += ("of them in `test`",) if facts.split.test else ()
     what = "## What came out\n\nFor each config, prompts in = out + ties + dropped."
-    return f"{what}{_split(facts.split)}\n\n{table(head, rows)}"
+    return f"{what}{_split(facts.split)}\n\n{table(head, rows)}{_missing(not_written)}"
+
+
+def _missing(not_written: Collection[str]) -> str:
+    """Which configs were asked for and are not there. Why is told where it was made: that names
+    files of its machine."""
+    named = ", ".join(f"`{config}`" for config in not_written)
+    return f"\n\nAsked for and not written, since the format failed: {named}." if named else ""
 
 
 def _split(split: Split) -> str:
@@ -149,9 +163,9 @@ def _again(facts: CardFacts, opens: str) -> str:
     longest = max((len(run) for run in re.findall(r"`+", facts.recipe)), default=0)
     fence = "`" * max(3, longest + 1)
     return (
-        "## How to reproduce\n\nSave the recipe as `recipe.yaml` and run "
-        "`prefmill run recipe.yaml`. `run.json` holds versions, seeds and hashes, "
-        "`failures.jsonl` every lost cell.\n\n"
+        "## How to reproduce\n\nSave the recipe as `recipe.yaml`, with the files that it names "
+        "beside it, and run `prefmill run recipe.yaml`. `run.json` holds versions, seeds and "
+        "hashes, `failures.jsonl` every lost cell.\n\n"
         f"{fence}yaml\n{facts.recipe.rstrip()}\n{fence}\n\n"
         + (f'```python\ndatasets.load_dataset("DIRECTORY", "{opens}")\n```\n' if opens else "")
     )

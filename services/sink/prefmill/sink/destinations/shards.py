@@ -131,7 +131,7 @@ class ShardWriter:
             raise RecipeError(*self.problems)
         staged = self._folder.staged
         opens = opening(self.formats, done)
-        card = card_of(facts, opens, done, self.figures)
+        card = card_of(facts, opens, done, self.figures, self.failed)
         write_lines(staged / "README.md", [card.rstrip()])
         outcome = {name: sums.model_dump() for name, sums in done.items()}
         told = {"outcome": outcome, "not_written": list(self.failed), "summary": self.figures}
