@@ -65,6 +65,29 @@ async def copy_verdicts(
     return found
 
 
+_ANSWERS_LIKE = sa.text("""
+    SELECT w.digest, a.text_sha FROM unnest(:digests ::bytea[]) AS w(digest)
+    CROSS JOIN LATERAL (SELECT text_sha FROM answer WHERE answer.digest = w.digest LIMIT 1) AS a
+""")
+
+_VERDICTS_LIKE = sa.text("""
+    SELECT w.digest FROM unnest(:digests ::bytea[]) AS w(digest)
+    CROSS JOIN LATERAL (SELECT FROM verdict WHERE verdict.digest = w.digest LIMIT 1) AS v
+""")
+
+
+async def answers_like(connection: AsyncConnection, digests: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Those of the digests that an answer is stored for → SHA-256 of its text."""
+    found = await connection.execute(_ANSWERS_LIKE, {"digests": list(digests)})
+    return {row.digest: row.text_sha for row in found}
+
+
+async def verdicts_like(connection: AsyncConnection, digests: Sequence[bytes]) -> set[bytes]:
+    """Those of the digests that a verdict is stored for."""
+    found = await connection.execute(_VERDICTS_LIKE, {"digests": list(digests)})
+    return set(found.scalars())
+
+
 async def anything_to_copy(connection: AsyncConnection, run_id: int) -> bool:
     """Whether the ledger holds slots besides those a first revision has just made."""
     found = await connection.execute(

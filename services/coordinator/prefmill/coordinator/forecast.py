@@ -2,13 +2,16 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from prefmill.contracts.api import RunPlan, RunRequest, SlotPlan
-from prefmill.coordinator.domain.estimate import estimate
+from prefmill.contracts.rows import Prompt
+from prefmill.coordinator.domain.estimate import SAMPLE, estimate
+from prefmill.coordinator.domain.plan import content_of
 from prefmill.coordinator.domain.resolved import Placed, Resolved, as_written, resolve
 from prefmill.coordinator.domain.rubrics import ResolvedRubric
-from prefmill.ledger import runs, status
+from prefmill.coordinator.domain.unchanged import kept, refuse_other_rows, refuse_other_source
+from prefmill.coordinator.held import Cells, Known, fillable, known
 from prefmill.ledger.database import Ledger
 from prefmill.ledger.runs import Run
 from prefmill.plugins.rubric import fingerprint_of
@@ -21,40 +24,70 @@ async def forecast(
     changed: Sequence[str],
     placed: Placed = as_written,
 ) -> RunPlan:
-    """The plan of a recipe. RecipeError if it cannot be run."""
+    """The plan of a recipe. RecipeError if it cannot be run: what submitting it would refuse is
+    refused here already.
+
+    What is stored is counted by its run's tallies, and by digest for the first SAMPLE rows: beyond
+    them, what other runs have answered is counted as to be called.
+    """
     resolved = resolve(request.recipe, placed)
-    plan = await asyncio.to_thread(_estimate, resolved)
     if run is None or request.fresh:
+        run, changed = None, ()
+    elif changed:
+        refuse_other_source(run, resolved)
+    stored = await known(ledger, run, SAMPLE, sources=resolved.principles is not None)
+    plan, seen = await asyncio.to_thread(_estimate, resolved, stored)
+    if request.fresh:
         return plan
-    stored = await _stored(ledger, run, resolved)
-    done = run.state == "finished" and not changed
-    slots = tuple(
-        _less(slot, stored[slot.kind, slot.alias], all_stored=done) for slot in plan.slots
-    )
+    cells = _closed(stored, resolved) + await fillable(ledger, resolved, stored, seen)
+    done = run is not None and run.state == "finished" and not changed and _loaded(plan, run)
+    slots = tuple(_less(slot, cells[slot.kind, slot.alias], all_stored=done) for slot in plan.slots)
+    told = (*plan.warnings, *(kept(run, changed) if run else ()))
     return plan.model_copy(
-        update={"slots": slots, "new_revision": bool(changed), "changes": tuple(changed)}
+        update={
+            "slots": slots,
+            "new_revision": bool(changed),
+            "changes": tuple(changed),
+            "warnings": told,
+        }
     )
 
 
-def _estimate(resolved: Resolved) -> RunPlan:
-    return estimate(resolved, resolved.prompts())
+def _loaded(plan: RunPlan, run: Run) -> bool:
+    return plan.rows is None or plan.rows <= run.rows
 
 
-async def _stored(ledger: Ledger, run: Run, resolved: Resolved) -> Counter[tuple[str, str]]:
-    """(kind, alias) → cells stored for exactly that model or judge."""
-    stored: Counter[tuple[str, str]] = Counter()
-    async with ledger.begin() as connection:
-        slots = {(s.kind, s.key): s.id for s in await runs.slots_of(connection, run.id)}
-        tallies = await status.tallies(connection, run.id)
-        before = await runs.desired_of(connection, run.id, run.revision)
-    asked = {slot: r.aspects for r in before.rubrics for slot in r.judges.values()}
+def _estimate(resolved: Resolved, stored: Known) -> tuple[RunPlan, list[Prompt]]:
+    """The plan as if nothing were stored, and the first rows. RecipeError if those of a stored run
+    are not what they were."""
+    seen: list[Prompt] = []
+    plan = estimate(resolved, _tapped(resolved.prompts(), seen), drawn=stored.drawn)
+    if stored.run and stored.run.source_fingerprint != resolved.source.fingerprint():
+        read = [(prompt, content_of(prompt)) for prompt in seen[: len(stored.contents)]]
+        refuse_other_rows(stored.contents, read, 0)
+    return plan, seen
+
+
+def _tapped(prompts: Iterable[Prompt], seen: list[Prompt]) -> Iterator[Prompt]:
+    for prompt in prompts:
+        if len(seen) < SAMPLE:
+            seen.append(prompt)
+        yield prompt
+
+
+def _closed(stored: Known, resolved: Resolved) -> Cells:
+    """Cells closed in the run itself for exactly that model or judge."""
+    slots = {(slot.kind, slot.key): slot.id for slot in stored.slots}
+    before = stored.desired.rubrics if stored.desired else ()
+    asked = {slot: rubric.aspects for rubric in before for slot in rubric.judges.values()}
+    cells: Cells = Counter()
     for model in (*resolved.models, *resolved.judges):
         slot = slots.get((model.kind, model.key))
-        tally = tallies.get(slot) if slot is not None else None
+        tally = stored.tallies.get(slot) if slot is not None else None
         closed = tally.done + tally.failed if tally else 0
         share = _kept(model.rubric, asked.get(slot or 0, {})) if model.rubric else 1.0
-        stored[model.kind, model.label] = round(closed * share)
-    return stored
+        cells[model.kind, model.label] = round(closed * share)
+    return cells
 
 
 def _kept(made: ResolvedRubric, before: Mapping[str, str]) -> float:

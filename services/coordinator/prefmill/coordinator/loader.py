@@ -8,12 +8,12 @@ from typing import Final
 from prefmill.contracts.rows import Prompt
 from prefmill.coordinator.domain.duplicates import refused_if_taken
 from prefmill.coordinator.domain.plan import Plan, content_of
+from prefmill.coordinator.domain.unchanged import refuse_other_rows
 from prefmill.ledger import rows as ledger_rows
 from prefmill.ledger import runs
 from prefmill.ledger.database import Ledger
 from prefmill.ledger.rows import LoadedRow
 from prefmill.plugins.digest import digest_of
-from prefmill.plugins.errors import RecipeError
 
 CHUNK: Final = 256
 
@@ -57,7 +57,7 @@ async def _store(
     async with ledger.begin() as connection:
         if old:
             stored = await ledger_rows.contents(connection, plan.run_id, start, old)
-            _compare(stored, chunk, start)
+            refuse_other_rows(stored, chunk, start)
         if old == len(chunk):
             return
         ids = [prompt.id for prompt, _ in chunk[old:]]
@@ -76,15 +76,6 @@ async def _store(
         ]
         if given:
             await ledger_rows.insert_given(connection, plan.run_id, given)
-
-
-def _compare(stored: Sequence[bytes], chunk: Sequence[tuple[Prompt, bytes]], start: int) -> None:
-    for index, (known, (prompt, content)) in enumerate(zip(stored, chunk, strict=False)):
-        if known != content and prompt.failure is None:
-            raise RecipeError(
-                f"source: row {start + index} (id {prompt.id}) is not what was loaded before; "
-                "restore the data, give the recipe another name, or start over with --fresh"
-            )
 
 
 def _loaded(

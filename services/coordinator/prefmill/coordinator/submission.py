@@ -18,12 +18,12 @@ from prefmill.coordinator.domain.resolved import (
     resolve,
 )
 from prefmill.coordinator.domain.rubrics import ResolvedRubric
+from prefmill.coordinator.domain.unchanged import refuse_other_source
 from prefmill.ledger import planning, reuse, runs
 from prefmill.ledger.database import Ledger, retried
 from prefmill.ledger.desired import Desired, DesiredRubric
 from prefmill.ledger.planning import StoredBatch
 from prefmill.ledger.runs import Run
-from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.rubric import annotation_of, fingerprint_of
 
 
@@ -78,7 +78,7 @@ async def _go_on(
         values["directory"] = request.directory
     withdrawn: Sequence[StoredBatch] = ()
     if stored != dumped(request.recipe):
-        _check_source(run, resolved)
+        refuse_other_source(run, resolved)
         withdrawn = await _out(connection, run.id)
         values |= {"revision": run.revision + 1, "source_done": False}
         await _put_revision(connection, run.id, run.revision + 1, resolved)
@@ -88,15 +88,6 @@ async def _go_on(
         await runs.pause_lane(connection, lane, None)
     await runs.update_run(connection, run.id, **values)
     return withdrawn
-
-
-def _check_source(run: Run, resolved: Resolved) -> None:
-    if run.source_digest != source_digest(resolved):
-        raise RecipeError(
-            f"source: the run {run.name!r} was loaded from another source, or with other "
-            "`transforms`; give the recipe another name (stored answers are reused), or start over "
-            "with --fresh"
-        )
 
 
 async def _out(connection: AsyncConnection, run_id: int) -> list[StoredBatch]:

@@ -1,9 +1,10 @@
 """What a recipe would call, in about how many tokens, for about how much. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
+from types import MappingProxyType
 from typing import Final
 
 from prefmill.contracts.api import RunPlan, SlotPlan
@@ -65,16 +66,23 @@ class _Sample:
     """Where usable rows come from."""
 
 
-def estimate(resolved: Resolved, prompts: Iterable[Prompt], *, sample: int = SAMPLE) -> RunPlan:
+def estimate(
+    resolved: Resolved,
+    prompts: Iterable[Prompt],
+    *,
+    sample: int = SAMPLE,
+    drawn: Mapping[int, Sequence[str]] = MappingProxyType({}),
+) -> RunPlan:
     """The plan of a recipe from its prompts: all of the first `sample`, which the rest is taken to
     be like where the source knows its size. Where it does not, is a mix or is transformed, some of
     the rest are looked at as well, up to COUNTED rows. Four characters make a token.
 
     Answers are counted at their `max_tokens`, so a cost is an upper bound as far as they go.
+    `drawn` are the models of rows that are stored, by position.
     """
     size = resolved.source.size()
     most = COUNTED if size is None or _varied(resolved) else sample
-    seen = _look(resolved, islice(prompts, most), sample)
+    seen = _look(resolved, islice(prompts, most), sample, drawn)
     rows = seen.rows if seen.rows < most else size
     scale = (rows or max(seen.rows, COUNTED)) / seen.rows if seen.rows else 0.0
     slots = [
@@ -99,7 +107,12 @@ def tokens_in(text: str) -> int:
     return -(-len(text) // CHARS_PER_TOKEN)
 
 
-def _look(resolved: Resolved, prompts: Iterable[Prompt], sample: int) -> _Sample:
+def _look(
+    resolved: Resolved,
+    prompts: Iterable[Prompt],
+    sample: int,
+    drawn: Mapping[int, Sequence[str]],
+) -> _Sample:
     seen = _Sample()
     for model in (*resolved.models, *resolved.judges):
         seen.sums[model.kind, model.label] = _Sum()
@@ -119,14 +132,20 @@ def _look(resolved: Resolved, prompts: Iterable[Prompt], sample: int) -> _Sample
             seen.weight = STRIDE
             if next(late) % STRIDE:
                 continue
-        texts = _answers(resolved, seen, position, prompt)
+        texts = _answers(resolved, seen, drawn.get(position), position, prompt)
         for made in resolved.rubrics:
             if len(texts) >= resolved.least_generations(made.shows):
                 _verdicts(resolved, seen, prompt, texts, made, asked[made.label])
     return seen
 
 
-def _answers(resolved: Resolved, seen: _Sample, position: int, prompt: Prompt) -> list[int]:
+def _answers(
+    resolved: Resolved,
+    seen: _Sample,
+    stored: Sequence[str] | None,
+    position: int,
+    prompt: Prompt,
+) -> list[int]:
     """Adds a row's answers; gives the tokens of each text that will be judged."""
     if prompt.responses:
         return [tokens_in(given.text) for given in prompt.responses if given.text]
@@ -137,7 +156,8 @@ def _answers(resolved: Resolved, seen: _Sample, position: int, prompt: Prompt) -
         read += tokens_in(resolved.recipe.generate.system) + TOKENS_PER_MESSAGE
     read += _told_tokens(resolved)
     by_alias = {model.alias: model for model in resolved.models}
-    drawn = [by_alias[alias] for alias in resolved.sampler.draw(position)]
+    aliases = resolved.sampler.draw(position) if stored is None else stored
+    drawn = [by_alias[alias] for alias in aliases if alias in by_alias]
     for model in drawn:
         most = model.params.max_tokens or UNLIMITED_ANSWER
         seen.sums["generate", model.label].add(seen.weight * model.spec.samples, read, most)
