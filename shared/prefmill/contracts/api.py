@@ -65,7 +65,15 @@ class SlotStatus(Frozen):
     failed: int = Field(ge=0, description="Closed with a failure.")
     reused: int = Field(default=0, ge=0, description="Filled from stored answers, not paid.")
     attempts: int = Field(default=0, ge=0, description="Failed attempts counted so far.")
-    in_flight: int = Field(default=0, ge=0, description="Cells published and not yet answered.")
+    published: int = Field(
+        default=0, ge=0, description="Rows sent out and not yet answered; most of them queue."
+    )
+    in_flight: int = Field(
+        default=0,
+        ge=0,
+        description="Calls under way on its lane, by the last announcements of its workers; none "
+        "where nothing of this run is out.",
+    )
     waiting: int = Field(default=0, ge=0, description="Rows wanted and not yet answered.")
     workers: int = Field(default=0, ge=0, description="Live workers that serve the lane.")
     health: LaneHealth | None = Field(default=None, description="None: no worker serves it.")

@@ -147,6 +147,7 @@ def _slot(sight: Sight, fleet: Fleet, slot: PlanSlot) -> SlotStatus:
     health, detail = fleet.health(lane.slug, lane.digest)
     paused = sight.paused.get(lane.slug)
     wanted = wanted_of(sight, slot)
+    out = sight.rows.get((sight.run.id, lane.slug, PUBLISHED), 0)
     return SlotStatus(
         kind=slot.model.kind,
         alias=slot.model.label,
@@ -157,7 +158,8 @@ def _slot(sight: Sight, fleet: Fleet, slot: PlanSlot) -> SlotStatus:
         failed=tally.failed,
         reused=tally.reused,
         attempts=tally.attempts,
-        in_flight=sight.rows.get((sight.run.id, lane.slug, PUBLISHED), 0),
+        published=out,
+        in_flight=min(out * sight.plan.calls_per_row(slot), sum(lane.busy for lane in served)),
         waiting=max(0, wanted - tally.done - tally.failed),
         workers=len(served),
         health="unusable" if paused else health,
@@ -189,7 +191,7 @@ def demands_of(active: Iterable[RunStatus]) -> list[LaneDemand]:
                 model=slot.model,
                 gpus=slot.gpus,
                 open=max(slot.waiting, not run.source_done) + (known.open if known else 0),
-                in_flight=slot.in_flight,
+                in_flight=slot.published,
                 health=slot.health,
             )
     return list(found.values())

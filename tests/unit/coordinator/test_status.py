@@ -1,0 +1,74 @@
+"""What is said of a run: what workers are doing is not what waits for them."""
+
+from datetime import UTC, datetime
+
+from prefmill.contracts.api import SlotStatus
+from prefmill.contracts.recipe import Recipe
+from prefmill.contracts.workers import LaneServed, WorkerAnnounced
+from prefmill.coordinator.domain.plan import Plan
+from prefmill.coordinator.domain.resolved import resolve
+from prefmill.coordinator.fleet import Fleet
+from prefmill.coordinator.status import Sight, demands_of, status_of
+from prefmill.ledger.desired import Desired
+from prefmill.ledger.planning import PUBLISHED
+from prefmill.ledger.runs import Run
+
+RECIPE = {
+    "name": "r",
+    "source": {"inline": ["hi"]},
+    "models": {"a": {"engine": "simulated", "model": "sim-a"}},
+}
+PLAN = Plan(1, 1, resolve(Recipe.model_validate(RECIPE)), Desired(models={"a": 1}), {}, reuse=False)
+LANE = PLAN.slots[1].model.lane
+
+
+def seen(state: str, rows: int, *, busy: int) -> SlotStatus:
+    """The status of the model's slot, with so many rows out and so many calls under way."""
+    served = LaneServed(
+        slug=LANE.slug, kind="generate", digest=LANE.digest, slots=8, busy=busy, health="ready"
+    )
+    fleet = Fleet(clock=lambda: 0.0)
+    announced = {"worker": "w", "service": "generator", "version": "0", "lanes": (served,)}
+    fleet.note(WorkerAnnounced.model_validate(announced))
+    return status_of(sight(state, rows), fleet).slots[0]
+
+
+def sight(state: str, rows: int) -> Sight:
+    run = Run(
+        id=1,
+        name="r",
+        state=state,
+        reason="",
+        revision=1,
+        fresh=False,
+        directory=None,
+        source_digest=b"",
+        source_fingerprint="",
+        source_done=True,
+        rows=100,
+        rows_failed=0,
+        drawn={"a": 100},
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    return Sight(run, PLAN, {}, {}, {(1, LANE.slug, PUBLISHED): rows}, {}, [])
+
+
+def test_what_queues_for_a_worker_is_out_and_not_in_flight() -> None:
+    slot = seen("running", 64, busy=8)
+    assert (slot.published, slot.in_flight) == (64, 8)
+
+
+def test_nothing_is_in_flight_of_a_stopped_run_whose_rows_nobody_works_on() -> None:
+    assert seen("failed", 64, busy=0).in_flight == 0
+
+
+def test_calls_of_other_runs_on_the_lane_are_not_in_flight_for_a_run_with_nothing_out() -> None:
+    assert seen("finished", 0, busy=8).in_flight == 0
+    assert seen("running", 3, busy=8).in_flight == 3
+
+
+def test_a_lane_that_wants_devices_counts_all_rows_that_are_out() -> None:
+    status = status_of(sight("running", 64), Fleet())
+    slots = tuple(slot.model_copy(update={"gpus": 1}) for slot in status.slots)
+    (demand,) = demands_of([status.model_copy(update={"slots": slots})])
+    assert demand.in_flight == 64
