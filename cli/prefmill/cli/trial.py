@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from prefmill.cli.show.numbers import dollars, table
 from prefmill.contracts.chat import Message
@@ -12,23 +13,38 @@ from prefmill.contracts.work import JudgeRow
 from prefmill.coordinator.domain.plan import content_of, conversation
 from prefmill.coordinator.domain.prices import price_of
 from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel
+from prefmill.engines.tries import Tries
 from prefmill.ledger.desired import subsets
 from prefmill.plugins.digest import seed_of
 from prefmill.plugins.engine import ChatRequest, Completion
-from prefmill.plugins.errors import EngineError, Rejected
+from prefmill.plugins.errors import EngineError, Rejected, Transient
 from prefmill.plugins.principles import Drawn, source_of
 
+TRIES: Final = 5
+"""Calls of one request, where what fails is passing trouble."""
+LONGEST_WAIT_S: Final = 60.0
+"""A server that asks to be left alone for longer is not waited for: somebody sits there."""
+
 Say = Callable[[str], None]
+Sleep = Callable[[float], Awaitable[None]]
 
 
 class Trial:
-    """Tries one row. `say` takes the lines."""
+    """Tries one row. `say` takes the lines; `sleep` takes seconds."""
 
-    def __init__(self, resolved: Resolved, row: int, prompt: Prompt, say: Say) -> None:
+    def __init__(
+        self,
+        resolved: Resolved,
+        row: int,
+        prompt: Prompt,
+        say: Say,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
         self._resolved = resolved
         self._row = row
         self._prompt = prompt
         self._say = say
+        self._sleep = sleep
 
     async def generate(self, model: ResolvedModel) -> bool:
         """Have a model answer; False if it failed. Without its key, only the prompt is shown."""
@@ -104,7 +120,7 @@ class Trial:
         why = model.engine.missing()
         if why is None:
             try:
-                return (await _complete(model, self._asked(model, sample))).text
+                return (await self._complete(model, self._asked(model, sample))).text
             except EngineError as error:
                 why = error.detail
         self._say(f"a placeholder stands for the answer of {model.alias}: {why}")
@@ -133,7 +149,7 @@ class Trial:
     async def _call(self, model: ResolvedModel, request: ChatRequest) -> Completion | None:
         began = time.monotonic()
         try:
-            completion = await _complete(model, request)
+            completion = await self._complete(model, request)
         except EngineError as error:
             self._say(f"\nfailed ({_kind(error)}): {error.detail}")
             return None
@@ -142,13 +158,32 @@ class Trial:
         self._say(f"\n{_paid(model, completion)}, {time.monotonic() - began:.2f} s")
         return completion
 
+    async def _complete(self, model: ResolvedModel, request: ChatRequest) -> Completion:
+        await model.engine.start()
+        try:
+            return await self._answered(model, request)
+        finally:
+            await model.engine.stop()
 
-async def _complete(model: ResolvedModel, request: ChatRequest) -> Completion:
-    await model.engine.start()
-    try:
-        return await model.engine.complete(request)
-    finally:
-        await model.engine.stop()
+    async def _answered(self, model: ResolvedModel, request: ChatRequest) -> Completion:
+        """What a lane waits out for ever is waited out a few times, and said."""
+        tries = Tries()
+        while True:
+            try:
+                return await model.engine.complete(request)
+            except Transient as error:
+                tries.failures += 1
+                wait = _wait_s(error, tries)
+                if tries.failures == TRIES or wait > LONGEST_WAIT_S:
+                    raise
+                again = f"try {tries.failures + 1} of {TRIES} in {wait:g} s"
+                self._say(f"\n{model.alias}: {error.detail}; {again}")
+            await self._sleep(wait)
+
+
+def _wait_s(error: Transient, tries: Tries) -> float:
+    """Seconds until the next try: as the server says, or longer each time."""
+    return error.retry_after.total_seconds() if error.retry_after else tries.backoff_s(1.0)
 
 
 def _kind(error: EngineError) -> str:
