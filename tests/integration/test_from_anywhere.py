@@ -118,14 +118,18 @@ def elsewhere(
 
 @pytest.mark.parametrize("elsewhere", [("generator", "judge", "sink")], indirect=True)
 def test_submit_sends_files_along_and_fetches_the_dataset(elsewhere: Elsewhere) -> None:
-    said = elsewhere.command(
-        "submit", elsewhere.recipe(), "--watch", "--yes", "--output", "mine-out"
-    )
+    breaks = {"filter": "id != '2' or id > 4"}  # a text and a number
+    recipe = elsewhere.recipe(output={"formats": ["raw", "trl"], "transforms": [breaks]})
+    said = elsewhere.command("submit", recipe, "--watch", "--yes", "--output", "mine-out")
 
     assert "sending prompts.jsonl" in said
     assert f"dataset: {elsewhere.here / 'mine-out'}" in said
     written = tables(elsewhere.here / "mine-out")
-    assert len(written["raw"]) == 4
+    assert len(written["raw"]) == 3
+    failed = elsewhere.command("failures", "away")
+    assert re.search(
+        r"^2 +after pooling +output-transform-failed .*TypeError", failed, re.MULTILINE
+    )
     manifest = json.loads((elsewhere.here / "mine-out" / "run.json").read_text())
     assert re.fullmatch(
         r"upload:[0-9a-f]{64}/prompts\.jsonl", manifest["recipe"]["source"]["jsonl"]

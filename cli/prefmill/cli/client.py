@@ -121,6 +121,13 @@ class Client:
                 return
             after = page["after"]
 
+    def export_failures(self, run: int, export: int) -> Iterator[dict[str, Any]]:
+        """The lines of an export's `failures.jsonl`."""
+        with self._opened("GET", f"/v1/runs/{run}/exports/{export}/failures", None) as response:
+            if response.status >= 400:
+                raise self._error(response.status, _answer(response.read()).get("detail"))
+            yield from map(json.loads, response)
+
     def workers(self) -> list[WorkerStatus]:
         """The live workers."""
         return [WorkerStatus.model_validate(w) for w in self._ask("GET", "/v1/workers")]

@@ -1,18 +1,22 @@
 """Commands about runs that a coordinator knows."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from prefmill.cli.client import Client, Unreachable
 from prefmill.cli.connect import connect, coordinator_options, find
 from prefmill.cli.fetching import with_dataset
 from prefmill.cli.follow import conclude, follow
 from prefmill.cli.places import refuse_foreign
 from prefmill.cli.show.lines import done_to, hint, trouble
 from prefmill.cli.show.numbers import count, dollars, plural, table
-from prefmill.cli.show.outcome import sum_line
+from prefmill.cli.show.outcome import sum_line, transforms_failed
 from prefmill.cli.show.pace import closed
+from prefmill.cli.stop import Stop
 from prefmill.contracts.api import RowStatus, RunStatus, SlotStatus
+from prefmill.contracts.reasons import OUTPUT_TRANSFORM_FAILED
 
 RUN = click.argument("name", metavar="RUN")
 
@@ -87,9 +91,12 @@ def retry(name: str, api: str | None, home: str | None) -> None:
 @RUN
 @coordinator_options
 def failures(name: str, api: str | None, home: str | None) -> None:
-    """List the rows of RUN that failed, with the reason."""
+    """List the rows of RUN that failed, with the reason; after pooling, those of its newest
+    dataset."""
     client = connect(api, home)
-    found = [line for row in client.failed_rows(find(client, name).id) for line in _failed(row)]
+    run = find(client, name)
+    found = [line for row in client.failed_rows(run.id) for line in _failed(row)]
+    found += _failed_after(client, run)
     headers = ("row", "where", "reason", "what happened")
     for line in table(headers, found, left=4) if found else ["nothing failed"]:
         click.echo(line)
@@ -158,6 +165,23 @@ def _slot(slot: SlotStatus) -> list[str]:
         count(slot.output_tokens),
         dollars(slot.cost_usd),
     ]
+
+
+def _failed_after(client: Client, run: RunStatus) -> Iterator[list[str]]:
+    """Prompts on which a transform after pooling failed: the dataset has them, not the ledger."""
+    made = (e for e in run.exports if e.state == "written" and not e.so_far)
+    newest = next(made, None)
+    count = transforms_failed(newest) if newest else 0
+    if not newest or not count:
+        return
+    where, reason = "after pooling", OUTPUT_TRANSFORM_FAILED
+    try:
+        lines = list(client.export_failures(run.id, newest.id))
+    except (Stop, Unreachable):  # in an object store, for example
+        yield [plural(count, "prompt"), where, reason, f"see {newest.directory}/failures.jsonl"]
+    else:
+        failed = (told for told in lines if told["reason"] == reason)
+        yield from ([told["id"], where, reason, told["detail"]] for told in failed)
 
 
 def _failed(row: RowStatus) -> list[list[str]]:

@@ -171,15 +171,17 @@ async def one_export(run: Found, export_id: int, actions: Doing) -> ExportStatus
 @routes.get("/runs/{run_id}/exports/{export_id}/download")
 async def download(run: Found, export_id: int, actions: Doing) -> FileResponse:
     """The files of an export, as one tar file."""
-    found = await _export(actions, export_id)
-    if found.state != "written":
-        raise HTTPException(409, f"export {export_id} is {found.state}; try again later")
-    if "://" in found.directory:
-        raise HTTPException(410, f"it is in an object store: {found.directory}")
-    folder = Path(found.directory)
-    if not await asyncio.to_thread(folder.is_dir):
-        raise HTTPException(410, f"{folder} is not on this machine any more; export again")
+    folder = await _folder(actions, export_id)
     return await asyncio.to_thread(archive, run.name, folder)
+
+
+@routes.get("/runs/{run_id}/exports/{export_id}/failures")
+async def failures(run: Found, export_id: int, actions: Doing) -> FileResponse:
+    """Its `failures.jsonl`: what failed in the run, and the prompts on which a transform after
+    pooling failed."""
+    del run
+    folder = await _folder(actions, export_id)
+    return FileResponse(folder / "failures.jsonl", media_type="application/x-ndjson")
 
 
 @routes.post("/runs/{run_id}/{action}")
@@ -206,6 +208,19 @@ async def _export(actions: Actions, export_id: int) -> ExportStatus:
     if found is None:
         raise HTTPException(404, f"there is no export {export_id}")
     return export_status(found)
+
+
+async def _folder(actions: Actions, export_id: int) -> Path:
+    """Where a written export lies here."""
+    found = await _export(actions, export_id)
+    if found.state != "written":
+        raise HTTPException(409, f"export {export_id} is {found.state}; try again later")
+    if "://" in found.directory:
+        raise HTTPException(410, f"it is in an object store: {found.directory}")
+    folder = Path(found.directory)
+    if not await asyncio.to_thread(folder.is_dir):
+        raise HTTPException(410, f"{folder} is not on this machine any more; export again")
+    return folder
 
 
 async def _events(run_id: int, actions: Actions) -> AsyncGenerator[str]:
