@@ -28,23 +28,46 @@ def run(*slots: SlotStatus, **values: object) -> RunStatus:
 
 def test_a_plain_line_says_how_far_each_is_how_fast_and_how_long_still() -> None:
     pace = Pace()
-    pace.add(0.0, run(slot("a"), slot("j", kind="judge", wanted=50)))
+    for second, a, j in ((0, 0, 0), (2, 8, 0), (4, 16, 2), (6, 24, 4), (8, 32, 6)):
+        pace.add(second, run(slot("a", done=a), slot("j", kind="judge", wanted=50, done=j)))
     now = run(slot("a", done=38, failed=2), slot("j", kind="judge", wanted=50, done=10))
     now = now.model_copy(update={"cost_usd": 0.0421})
     pace.add(10.0, now)
     assert progress(now, pace, 75.0) == (
-        "1 min 15 s  a 40/100 (2 failed)  j 10/50  5.0 calls/s  $0.042  about 40 s left"
+        "1 min 15 s  a 40/100 (2 failed)  j 10/50  5.0 calls/s  $0.042  about 30 s left"
     )
 
 
-def test_no_time_is_told_before_two_looks_or_while_prompts_still_come() -> None:
+def test_no_time_is_told_before_a_few_steps_or_while_prompts_still_come() -> None:
     pace = Pace()
     now = run(slot("a", done=1))
     pace.add(0.0, now)
     assert progress(now, pace, 1.0) == "    1 s  a 1/100  – calls/s  $0.00"
-    later = run(slot("a", done=11), source_done=False)
-    pace.add(1.0, later)
-    assert progress(later, pace, 2.0) == "    2 s  a 11/100  10 calls/s  $0.00"
+    for second in (1, 2, 3):
+        later = run(slot("a", done=1 + 10 * second))
+        pace.add(second, later)
+        told = progress(later, pace, second).partition("$0.00")[2]
+        assert told == ("  about 7 s left" if second == 3 else "")
+    loading = later.model_copy(update={"source_done": False})
+    assert progress(loading, pace, 3.0).endswith("$0.00")
+
+
+def test_the_time_left_does_not_count_how_long_the_first_batch_took() -> None:
+    pace = Pace()
+    looks = [(0.25 * look, 32 * max(0, look // 4 - 4)) for look in range(40)]  # from second 5 on
+    for second, done in looks:
+        pace.add(second, run(slot("a", wanted=1000, done=done)))
+    done = looks[-1][1]
+    assert pace.left(slot("a", wanted=1000, done=done)) == (1000 - done) / 32
+
+
+def test_the_time_left_grows_while_a_batch_is_overdue() -> None:
+    pace = Pace()
+    for second, done in ((0, 0), (1, 10), (2, 20), (3, 30)):
+        pace.add(second, run(slot("a", done=done)))
+    assert pace.left(slot("a", done=30)) == 7
+    pace.add(9.0, run(slot("a", done=30)))
+    assert pace.left(slot("a", done=30)) == 70 * 7 / 20
 
 
 def test_the_pace_forgets_what_is_long_ago() -> None:
@@ -138,9 +161,29 @@ def test_the_end_says_what_was_paid_and_what_failed() -> None:
         rows_failed=2,
     )
     assert run_lines(ended) == [
-        ("paid: 1,000 tokens read, 20 written, $0.50 (no price known for b); 3 answers and verdicts reused"),
+        (
+            "paid: 1,000 tokens read, 20 written, $0.50 (no price known for b); "
+            "3 answers and verdicts reused"
+        ),
         ("2 prompts could not be used, 1 answer or verdict failed for good; see failures.jsonl"),
     ]
+
+
+def test_the_end_of_a_run_that_went_on_says_what_was_paid_now_and_what_in_all() -> None:
+    spent = {"input_tokens": 1000, "output_tokens": 20, "cost_usd": 0.5}
+    before = run(slot("a", done=99, reused=3, cost_usd=0.5), **spent)
+    assert run_lines(before, before) == [
+        "paid: 0 tokens read, 0 written, $0.00 now; in all: 1,000 tokens read, 20 written, $0.50"
+    ]
+    more = {"input_tokens": 1500, "output_tokens": 30, "cost_usd": 0.75}
+    after = run(slot("a", done=120, reused=4, cost_usd=0.75), **more)
+    assert run_lines(after, before) == [
+        (
+            "paid: 500 tokens read, 10 written, $0.25 now; "
+            "in all: 1,500 tokens read, 30 written, $0.75; 1 answer or verdict reused"
+        )
+    ]
+    assert run_lines(before, run(slot("a"))) == run_lines(before), "all of it was paid now"
 
 
 def test_the_end_says_that_a_transform_failed_after_pooling() -> None:
@@ -166,21 +209,6 @@ def test_the_table_of_a_terminal_holds_every_model_and_what_is_wrong() -> None:
     with console.capture() as captured:
         console.print(picture(now, pace, 3.0))
     shown = captured.get()
-def test_the_end_of_a_run_that_went_on_says_what_was_paid_now_and_what_in_all() -> None:
-    spent = {"input_tokens": 1000, "output_tokens": 20, "cost_usd": 0.5}
-    before = run(slot("a", done=99, reused=3, cost_usd=0.5), **spent)
-    assert run_lines(before, before) == [
-        "paid: 0 tokens read, 0 written, $0.00 now; in all: 1,000 tokens read, 20 written, $0.50"
-    ]
-    more = {"input_tokens": 1500, "output_tokens": 30, "cost_usd": 0.75}
-    after = run(slot("a", done=120, reused=4, cost_usd=0.75), **more)
-    assert run_lines(after, before) == [
-        "paid: 500 tokens read, 10 written, $0.25 now; in all: 1,500 tokens read, 30 written, "
-        "$0.75; 1 answer or verdict reused"
-    ]
-    assert run_lines(before, run(slot("a"))) == run_lines(before), "all of it was paid now"
-
-
     assert "r: running · 100 prompts · 3 s · $0.00" in shown
     assert "a-7b" in shown
     assert "j: unusable: 401: wrong key; 95 rows wait for it" in shown
