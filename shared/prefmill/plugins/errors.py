@@ -1,5 +1,6 @@
 """What plugins raise. The three kinds of engine failures are all that the line knows of engines."""
 
+import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -35,6 +36,16 @@ def _placed(problem: str, where: str, root: str) -> str:
     if root and problem.startswith((f"{root}.", f"{root}:")):
         return where + problem.removeprefix(root)
     return f"{where}: {problem}"
+
+
+def line_in(error: BaseException, path: str) -> int | None:
+    """The last line of a file that had a part in an exception; None if none had."""
+    lines = [
+        line
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_filename == path
+    ]
+    return lines[-1] if lines else None
 
 
 class EngineError(Exception):

@@ -7,7 +7,6 @@ was submitted. A recipe that came over the network may name none (`coordinator.d
 import ast
 import hashlib
 import sys
-import traceback
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from prefmill.plugins import registry
-from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.errors import RecipeError, line_in
 from prefmill.plugins.functions import plugin_of
 from prefmill.plugins.marks import MARK, Mark
 
@@ -117,8 +116,7 @@ def _line(error: BaseException, path: str) -> int:
     """The last line of the file that had a part in it."""
     if isinstance(error, SyntaxError) and error.filename == path:
         return error.lineno or 1
-    frames = traceback.extract_tb(error.__traceback__)
-    return next((f.lineno or 1 for f in reversed(frames) if f.filename == path), 1)
+    return line_in(error, path) or 1
 
 
 def _refuse_taken(mark: Mark, place: str, named: Named) -> None:

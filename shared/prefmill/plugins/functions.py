@@ -26,7 +26,7 @@ from prefmill.contracts.work import JudgeRow, Shows
 from prefmill.plugins import registry
 from prefmill.plugins.annotation import Annotation
 from prefmill.plugins.digest import digest_of
-from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.errors import RecipeError, line_in
 from prefmill.plugins.format import FormatContext, ScoredRow, Written
 from prefmill.plugins.marks import Mark
 from prefmill.plugins.records import Record, scored_record, scores_in
@@ -56,7 +56,9 @@ class OfFunction:
     def failed(self, error: Exception) -> RecipeError:
         """What is told when it raises, or returns what is of no use."""
         said = " ".join(str(error).split())
-        return RecipeError(f"{self.place}: {self.mark.name}: {type(error).__name__}: {said}")
+        line = line_in(error, self.file[0])
+        place = f"{self.file[0]}:{line}" if line else self.place
+        return RecipeError(f"{place}: {self.mark.name}: {type(error).__name__}: {said}")
 
 
 class FunctionPool(OfFunction):

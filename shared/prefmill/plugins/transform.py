@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from pydantic import JsonValue
@@ -18,7 +19,7 @@ from prefmill.contracts.reasons import (
 from prefmill.contracts.recipe import PluginSpec
 from prefmill.contracts.rows import Prompt
 from prefmill.plugins import registry
-from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.errors import RecipeError, line_in
 from prefmill.plugins.format import ScoredRow
 from prefmill.plugins.records import (
     PROMPT_FIELDS,
@@ -120,11 +121,18 @@ class Chain:
             try:
                 kept = transform.apply(record)
             except Exception as error:  # noqa: BLE001 - one row that breaks it is one row
-                return place.failure(f"{chosen.where} ({chosen.name})", error)
+                return place.failure(f"{chosen.where} ({_named(chosen, error)})", error)
             if kept is None:
                 return Failure(reason=f"{place.left_out}{chosen.name}", detail=chosen.where)
             record = kept
         return record
+
+
+def _named(chosen: Chosen, error: Exception) -> str:
+    """A transform, and of one in a file the line that raised."""
+    path: str = getattr(chosen.plugin, "file", ("",))[0]
+    line = line_in(error, path) if path else None
+    return f"{chosen.name}, {Path(path).name}:{line}" if line else chosen.name
 
 
 def transforms_of(specs: Sequence[PluginSpec], where: str) -> tuple[Chosen, ...]:

@@ -157,7 +157,7 @@ def test_a_pool_scores_and_one_that_cannot_names_file_and_line(tmp_path: Path) -
             registry.options_of(pool, {"malus": 1}, "pool.judges")
         bad = registry.load("pools", "bad")
         worse = bad(registry.options_of(bad, {}, "pool.judges"))
-        with pytest.raises(RecipeError, match=r"bad\.py:3: bad: TypeError"):
+        with pytest.raises(RecipeError, match=r"bad\.py:5: bad: TypeError"):  # the line that raised
             worse.score([[1.0, None]])
         with pytest.raises(RecipeError, match=r"bad\.py:3: bad: ValueError: 1 scores for 2"):
             worse.score([[1.0, 2.0]])
@@ -322,6 +322,16 @@ def test_a_transform_that_returns_no_row_costs_that_row(tmp_path: Path) -> None:
     assert failure is not None
     assert failure.reason == "transform-failed"
     assert "mine.py:3: gave int, no row and no truth value" in failure.detail
+
+
+def test_a_transform_that_raises_tells_the_line_that_did(tmp_path: Path) -> None:
+    text = f"{HEAD}def of(row):\n    return row['no']\n\n"
+    text += "@p.transform\ndef odd(row):\n    return of(row)\n"
+    with plugin_files({str(write(tmp_path, text)): ""}):
+        chain = Chain(transforms_of([{"odd": None}], "transforms"))
+    failure = chain.prompt(scored().row.prompt).failure
+    assert failure is not None
+    assert failure.detail == "transforms.0 (odd, mine.py:4): KeyError: 'no'"
 
 
 def test_the_functions_of_the_page_are_plugins(tmp_path: Path) -> None:

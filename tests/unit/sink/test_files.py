@@ -146,6 +146,17 @@ def test_a_format_in_a_file_that_fails_is_told_with_its_place(beside, rows, capl
     assert "is not written: mine.py:7: the column 'x' is double" in writer.problems[0]
 
 
+def test_a_format_in_a_file_that_raises_is_told_with_the_line_that_did(beside, rows, caplog):
+    def give(position):
+        raise RecipeError("mine.py:9: own: KeyError: 'x'")
+
+    own = Own(give)
+    own.place = "mine.py:7"
+    writer = beside(own)
+    export(writer, rows)
+    assert "is not written: mine.py:9: own: KeyError: 'x' (row" in writer.problems[0]
+
+
 def test_an_export_that_goes_on_still_knows_which_format_failed(beside, rows, caplog):
     own = Own(x("high", at=0))
     with beside(own) as cut:

@@ -188,7 +188,7 @@ class ShardWriter:
     def _failed(self, form: Format, said: str) -> str:
         """What is told of it."""
         configs, place = form.configs(), getattr(form, "place", "")
-        where = "" if said.startswith(place) else f"{place}: "
+        where = "" if said.startswith(place.rpartition(":")[0]) else f"{place}: "
         line = f"the format {', '.join(configs)} is not written: {where}{said}"
         self.failed |= dict.fromkeys(configs, line)
         for config, side in product(configs, SIDES):
