@@ -177,7 +177,7 @@ class Trial:
                 if tries.failures == TRIES or wait > LONGEST_WAIT_S:
                     raise
                 again = f"try {tries.failures + 1} of {TRIES} in {wait:g} s"
-                self._say(f"\n{model.alias}: {error.detail}; {again}")
+                self._say(f"\n{model.alias}: {error.detail.rstrip('.')}; {again}")
             await self._sleep(wait)
 
 
