@@ -71,7 +71,8 @@ class SlotStatus(Frozen):
     in_flight: int = Field(
         default=0,
         ge=0,
-        description="Calls under way on its lane, by the last announcements of its workers; none "
+        description="Calls that workers have under way on its lane, by their last announcements; "
+        "those that wait for a retry, or for a limit shared with other lanes, are among them. None "
         "where nothing of this run is out.",
     )
     waiting: int = Field(default=0, ge=0, description="Rows wanted and not yet answered.")
