@@ -84,13 +84,15 @@ def _side(folder: Path) -> dict[str, ModelSpec]:
 def _spec(file: Path) -> ModelSpec:
     import yaml
 
+    from prefmill.plugins.shallow import read_yaml
+
     if not _NAME.fullmatch(file.stem):
         raise RecipeError(
             f"{file}: {file.stem!r} is no name for a queue; use lower-case letters, digits and "
             "single dashes, 50 characters at most"
         )
     try:
-        value: Any = yaml.safe_load(file.read_text("utf-8"))
+        value: Any = read_yaml(file.read_text("utf-8"))
         return ModelSpec.model_validate({**(value or {}), "lane": file.stem})
     except ValidationError as error:
         raise RecipeError(*explain(error, ModelSpec, str(file))) from error

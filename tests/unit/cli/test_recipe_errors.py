@@ -93,7 +93,11 @@ CASES = {
     ),
     "a value that contains itself": (
         "name: x\nsource: &s {inline: *s}\n",
-        ["r.yaml:2: this value contains itself"],
+        ["r.yaml:2: this is not YAML: *s stands within what it repeats"],
+    ),
+    "a date that is none": (
+        GOOD + "seed: 2024-13-01\n",
+        ["r.yaml:9: this is not YAML: no timestamp (month must be in 1..12)"],
     ),
     "a key in the recipe": (
         GOOD.replace("model: x", "model: x, api_key: abc"),

@@ -92,6 +92,7 @@ def test_a_setting_is_made_with_its_yaml_type(setting: str, found, tmp_path: Pat
             "--set output.formats.5=kto: output.formats is a list of 2; name an item by its number",
         ),
         ("seed=[", "--set seed=[: '[' is not YAML; quote it"),
+        ("seed=2024-13-01", "--set seed=2024-13-01: '2024-13-01' is not YAML; quote it"),
         (
             "models.b.api_key=x",
             (

@@ -45,7 +45,7 @@ def parse(text: str, name: str) -> Document:
         value = reader.read(node, ()) if node else None
     except yaml.MarkedYAMLError as error:
         raise RecipeError(_syntax(error, name)) from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-13-01
+    except yaml.YAMLError as error:
         raise RecipeError(f"{name}: this is not YAML: {' '.join(str(error).split())}") from error
     if reader.problems:
         raise RecipeError(*reader.problems)
@@ -67,21 +67,10 @@ class _Reader:
         self.constructor = constructor
         self.places: dict[Path, str] = {}
         self.problems: list[str] = []
-        self._open: list[Node] = []
 
     def read(self, node: Node, path: Path) -> Any:
         """The value of a node. `path` is its place in the document."""
         self.places.setdefault(path, self._line(node))
-        if any(node is outer for outer in self._open):
-            self.problems.append(f"{self._line(node)}: this value contains itself")
-            return None
-        self._open.append(node)
-        try:
-            return self._value(node, path)
-        finally:
-            self._open.pop()
-
-    def _value(self, node: Node, path: Path) -> Any:
         if isinstance(node, MappingNode):
             return dict(self._pairs(node, path))
         if isinstance(node, SequenceNode):

@@ -14,6 +14,7 @@ from prefmill.contracts.base import Strict
 from prefmill.contracts.recipe import Price
 from prefmill.coordinator.domain.resolved import ResolvedModel
 from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.shallow import read_yaml
 
 VARIABLE: Final = "PREFMILL_PRICES"
 """Names a YAML file: `{models: {NAME: {input: 1, output: 2, context: 8192}}}`."""
@@ -72,7 +73,7 @@ def _table(users: str) -> dict[str, ListedModel]:
 
 def _read(text: str, name: str) -> dict[str, ListedModel]:
     try:
-        return PriceTable.model_validate(yaml.safe_load(text)).models
+        return PriceTable.model_validate(read_yaml(text)).models
     except (yaml.YAMLError, ValidationError) as error:
         raise RecipeError(
             f"{VARIABLE}: {name} is no table of prices: {error}; write "
