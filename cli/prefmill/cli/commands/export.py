@@ -1,9 +1,10 @@
 """`prefmill export`: datasets from stored verdicts, without a call."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
+from pydantic import ValidationError
 
 from prefmill.cli.client import Client, Missing
 from prefmill.cli.connect import connect, coordinator_options, find, live, recipe_at
@@ -15,6 +16,7 @@ from prefmill.cli.stop import WRONG, Stop
 from prefmill.contracts.api import ExportRequest, RunStatus
 from prefmill.contracts.recipe import Recipe
 from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.registry import explain
 
 Named = dict[str, Any]
 
@@ -140,7 +142,10 @@ class _Asked:
             values["pool"] = self.pool
         if self.pairing:
             values["pairing"] = self.pairing
-        return ExportRequest.model_validate(values)
+        try:
+            return ExportRequest.model_validate(values)
+        except ValidationError as error:
+            raise stop_for(explain(error, ExportRequest, "")) from error
 
 
 def differences(stored: dict[str, Any], recipe: Recipe, *, away: bool) -> list[str]:
@@ -163,15 +168,21 @@ def _pool(pool: str | None, aspects: tuple[str, ...]) -> dict[str, Any] | None:
     if pool is None and not aspects:
         return None
     said = _spec(pool or "mean")
-    by_step = bool({"judges", "aspects"} & set(said))  # of a name: its letters
-    step: Named = said if by_step else {"judges": said, "aspects": said}
+    given: Named = cast("Named", said) if isinstance(said, dict) else {}
+    both: Named = {"judges": said, "aspects": said}
+    step = both if both.keys().isdisjoint(given) else given
     return {**step, "of": list(aspects)} if aspects else step
 
 
 def _spec(text: str) -> Any:
     import yaml
 
-    return yaml.safe_load(text)
+    from prefmill.plugins.shallow import read_yaml
+
+    try:
+        return read_yaml(text)
+    except yaml.YAMLError as error:
+        raise Stop(WRONG, f"error: {text!r} is not YAML; quote it") from error
 
 
 def _need_home(home: str | None) -> None:
