@@ -1,6 +1,6 @@
 """One shard of one config as a parquet file, written aside in row groups."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import repeat
 from pathlib import Path
@@ -113,16 +113,25 @@ def _column(arrow: Any, column: Any, records: Sequence[Record], rows: Sequence[s
 
 
 def _array(arrow: Any, values: list[Any], kind: Any) -> Any:
-    if arrow.types.is_integer(kind):
-        values = [_whole(value) if isinstance(value, float) else value for value in values]
+    """ValueError for a fraction among integers: Arrow by itself cuts 1.5 down to 1."""
+    for value in _integers(arrow.types, values, kind):
+        if isinstance(value, float) and not value.is_integer():
+            raise ValueError(f"{value:g} is no whole number")
     return arrow.array(values, type=kind)
 
 
-def _whole(value: float) -> int:
-    """Arrow by itself cuts 1.5 down to 1."""
-    if not value.is_integer():
-        raise ValueError(f"{value:g} is no whole number")
-    return int(value)
+def _integers(types: Any, values: Iterable[Any], kind: Any) -> Iterator[Any]:
+    """What is to be an integer in values of this type, however deep."""
+    if types.is_integer(kind):
+        yield from values
+    elif types.is_list(kind):
+        inner = (each for value in values if value is not None for each in value)
+        yield from _integers(types, inner, kind.value_type)
+    elif types.is_struct(kind):
+        given = [value for value in values if value is not None]
+        for field in kind:
+            inner = (value.get(field.name) for value in given)
+            yield from _integers(types, inner, field.type)
 
 
 def _check(arrow: Any, column: Any, record: Record, row: str) -> None:
@@ -148,5 +157,5 @@ def _type_of(arrow: Any, value: object) -> str:
         return type(value).__name__
 
 
-_MISFITS: Final = (TypeError, ValueError, KeyError, OverflowError)
-"""What Arrow raises, beside exceptions of its own, for values that are not of a type."""
+_MISFITS: Final = (TypeError, ValueError, KeyError, OverflowError, AttributeError)
+"""What is raised, beside exceptions of Arrow's own, for values that are not of a type."""
