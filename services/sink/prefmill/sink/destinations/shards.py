@@ -37,7 +37,8 @@ class ShardWriter:
     """Writes one export. Blocking: run it in a thread. `close` it, or use it in a `with`.
 
     `spec` is whatever determines the data (run, revision, formats, pool, pairing, id of the
-    export): the same one goes on where it was, another one starts anew.
+    export): the same one goes on where it was, another one starts anew. A format that fails leaves
+    its configs out; RecipeError as soon as every format has.
     """
 
     def __init__(
@@ -122,13 +123,10 @@ class ShardWriter:
     ) -> dict[str, FormatOutcome]:
         """Write card, `run.json` (the manifest with outcome and summary) and `failures.jsonl` (one
         line for each failure, then for each row on which a transform failed), and publish
-        everything. Returns the outcome by config. RecipeError if every format failed; one alone
-        leaves its configs out."""
+        everything. Returns the outcome by config, without those of formats that failed."""
         if self._prompts:
             self.close_shard()
         done = self._written(self._outcome)
-        if not done:
-            raise RecipeError(*self.problems)
         staged = self._folder.staged
         opens = opening(self.formats, done)
         card = card_of(facts, opens, done, self.figures, self.failed)
@@ -173,10 +171,10 @@ class ShardWriter:
 
     def _transforms_failed(self) -> Iterator[dict[str, JsonValue]]:
         for shard in range(self._shard):
-            yield from self._folder.counts(shard).get("failures", ())
+            yield from self._folder.counts(shard)["failures"]
 
     def _each(self, work: Callable[[Format], None]) -> None:
-        """For each format. One that fails is left out from here on; the others go on."""
+        """For each format. One that fails is left out from here on; the others, if any, go on."""
         for form in self.formats:
             if self.failed and not self.failed.keys().isdisjoint(form.configs()):
                 continue
@@ -184,6 +182,8 @@ class ShardWriter:
                 work(form)
             except (Unwritable, ValueError) as error:
                 log.warning("%s", self._failed(form, str(error)), exc_info=True)
+                if self.failed.keys() >= self.schemas.keys():
+                    raise RecipeError(*self.problems) from error
 
     def _failed(self, form: Format, said: str) -> str:
         """What is told of it."""
@@ -203,7 +203,7 @@ class ShardWriter:
     def _take(self, counts: Mapping[str, Any]) -> None:
         for name, sums in counts["outcome"].items():
             self._outcome[name] = added(self._outcome[name], FormatOutcome.model_validate(sums))
-        self.failed |= counts.get("failed", {})
+        self.failed |= counts["failed"]
         summary.add(self._summary, counts["summary"])
         self._files += files_of(self._shard, counts["outcome"])
         self._shard += 1
