@@ -7,8 +7,8 @@ from pathlib import Path
 
 from prefmill.contracts.api import RunRequest
 from prefmill.coordinator.submission import submit
-from prefmill.coordinator.tidying import tidy
-from prefmill.coordinator.uploads import Uploads
+from prefmill.coordinator.tidying import DAY_S, tidy
+from prefmill.coordinator.uploads import BROKEN_S, Uploads
 from prefmill.ledger.database import Ledger
 
 from .rig import recipe
@@ -49,6 +49,19 @@ async def test_an_old_upload_goes_unless_any_revision_of_a_run_names_it(
 
     assert {path.name for path in tmp_path.iterdir()} == {first, second, asked, fresh}
     assert uploads.find(unnamed) is None
+
+
+async def test_what_a_killed_coordinator_left_of_a_stream_goes_before_any_upload(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    uploads = Uploads(tmp_path, 1000)
+    kept = await sent(uploads, "whole", ago_s=2 * BROKEN_S)
+    broken, growing = tmp_path / ".part-abc", tmp_path / ".part-def"
+    for path, ago_s in ((broken, 2 * BROKEN_S), (growing, BROKEN_S / 2)):
+        path.write_text("half of a")
+        aged(path, ago_s)
+    await tidy(ledger, uploads, 7 * DAY_S)
+    assert {path.name for path in tmp_path.iterdir()} == {kept, growing.name}
 
 
 async def test_only_what_is_an_upload_goes(ledger: Ledger, tmp_path: Path) -> None:

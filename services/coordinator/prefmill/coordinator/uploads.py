@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,8 @@ from prefmill.plugins.source import with_each
 SCHEME: Final = "upload:"
 REFERENCE: Final = re.compile(r"upload:([0-9a-f]{64})/(?!\.{1,2}$)([^/\\\x00-\x1f]{1,150})")
 CONTENT: Final = "content"
+BROKEN_S: Final = 3600.0
+"""A stream that has brought nothing for so long has ended with the process that took it."""
 _PART: Final = ".part-"
 _OURS: Final = re.compile(rf"[0-9a-f]{{64}}|{re.escape(_PART)}.+")
 
@@ -54,15 +57,14 @@ class Uploads:
 
     def idle(self, since: float) -> list[str]:
         """Names of what nobody has sent or asked for since then, in seconds of the epoch: hashes,
-        and files of streams that broke. Blocking."""
+        and files of streams that broke, to which nothing was added for BROKEN_S. Blocking."""
         paths = sorted(self.folder.iterdir()) if self.folder.exists() else []
-        ours = [path for path in paths if _OURS.fullmatch(path.name)]
-        return [path.name for path in ours if _last_asked_for(path) < since]
+        return [path.name for path in paths if _OURS.fullmatch(path.name) and _idle(path, since)]
 
     def remove(self, names: Iterable[str], since: float) -> None:
         """Remove those of them that are still idle. Blocking."""
         for path in map(self.folder.joinpath, names):
-            if _last_asked_for(path) >= since:
+            if not _idle(path, since):
                 continue
             if path.is_dir():
                 shutil.rmtree(path)
@@ -148,9 +150,14 @@ class Uploads:
             aside.replace(own / CONTENT)
 
 
-def _last_asked_for(path: Path) -> float:
+def _idle(path: Path, since: float) -> bool:
+    """What is gone meanwhile, as a part that has become an upload, is not."""
+    if path.name.startswith(_PART):
+        since = max(since, time.time() - BROKEN_S)
     content = path / CONTENT
-    return (content if content.exists() else path).stat().st_mtime
+    with suppress(FileNotFoundError):
+        return (content if content.exists() else path).stat().st_mtime < since
+    return False
 
 
 def _upload(sha256: str, size: int) -> Upload:
