@@ -59,24 +59,26 @@ async def _ignored(_error: Exception) -> None:
 async def shut_out(nc: Client, url: str, told: Told, *, patience_s: float = _PATIENCE_S) -> str:
     """Return, in one line, why this connection is not coming back by itself: nats-py has closed it,
     as it does where a server that reloads its users revokes it, or every attempt to reconnect has
-    been refused for `patience_s` seconds. `told` hears meanwhile why the service is cut off, and an
-    empty line when it no longer is."""
+    been refused for `patience_s` seconds. `told` hears meanwhile that it is refused, and an empty
+    line when it is not."""
     refused: float | None = None
     while not nc.is_closed:
         await asyncio.sleep(_GLANCE_S)
-        if nc.is_connected:
+        if nc.is_connected or not _is_refusal(nc.last_error):
             refused = None
             told("")
-        elif _is_refusal(nc.last_error):
-            refused = refused or time.monotonic()
-            told(_refused(nc, url))
-            if time.monotonic() - refused >= patience_s:
-                break
+            continue
+        refused = refused or time.monotonic()
+        told(_refused(nc, url))
+        if time.monotonic() - refused >= patience_s:
+            break
     return _refused(nc, url) if _is_refusal(nc.last_error) else _closed(nc, url)
 
 
 def _is_refusal(error: Exception | None) -> bool:
-    return any(word in str(error).lower() for word in _REFUSALS)
+    """Not of a certificate that has expired: a server's own, which is replaced there."""
+    said = str(error).lower()
+    return isinstance(error, nats.errors.Error) and any(word in said for word in _REFUSALS)
 
 
 def _refused(nc: Client, url: str) -> str:
