@@ -249,6 +249,8 @@ def test_rows_that_will_not_be_used_are_told() -> None:
     given = ["Why?", "", "How?", ""]
     (told,) = plan(recipe(source={"inline": given})).warnings
     assert told == "source: 2 of 4 rows will not be used: 2 missing-instruction"
+    (told,) = plan(recipe(source={"inline": given}), sample=3).warnings
+    assert told == "source: 1 of the first 3 rows will not be used: 1 missing-instruction"
     assert plan(recipe()).warnings == ()
 
 

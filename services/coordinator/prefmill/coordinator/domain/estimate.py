@@ -93,7 +93,7 @@ def estimate(
         rows=rows,
         slots=tuple(slots),
         problems=tuple(_problems(resolved, rows, seen)),
-        warnings=(*_left_out(seen), *(_unmet(resolved, seen) if rows == seen.rows else ())),
+        warnings=(*_left_out(rows, seen), *(_unmet(resolved, seen) if rows == seen.rows else ())),
     )
 
 
@@ -242,10 +242,11 @@ def _warnings(model: ResolvedModel, sums: _Sum) -> Iterator[str]:
             )
 
 
-def _left_out(seen: _Sample) -> Iterator[str]:
+def _left_out(rows: int | None, seen: _Sample) -> Iterator[str]:
     if seen.reasons and seen.usable:
         why = ", ".join(f"{number:,} {reason}" for reason, number in seen.reasons.most_common())
-        yield f"source: {seen.reasons.total():,} of {seen.rows:,} rows will not be used: {why}"
+        read = f"{'' if rows == seen.rows else 'the first '}{seen.rows:,} rows"
+        yield f"source: {seen.reasons.total():,} of {read} will not be used: {why}"
 
 
 def _unmet(resolved: Resolved, seen: _Sample) -> Iterator[str]:
