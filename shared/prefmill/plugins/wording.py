@@ -27,6 +27,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "bool_type": "should be true or false",
     "bool_parsing": "should be true or false",
 }
+_UNION: Final = "of-several-types"
+"""The type of an error that stands for several, of a value that is of none of some types."""
 _KIND: Final = re.compile(r"(str|int|float|bool|dict|list|tuple)(\[.*\])?")
 """How pydantic names a member of a union, as if it were a place."""
 
@@ -62,14 +64,15 @@ def _are_types(errors: Sequence[Any]) -> bool:
 
 def _either(errors: Sequence[Any]) -> Any:
     words = dict.fromkeys(_WORDS[found["type"]].removeprefix("should be ") for found in errors)
-    return {**errors[0], "type": "union", "msg": f"should be {' or '.join(words)}"}
+    return {**errors[0], "type": _UNION, "msg": f"should be {' or '.join(words)}"}
 
 
 def _follows(found: Any, places: Iterable[tuple[Any, ...]]) -> bool:
-    """A list is too short for pydantic where what is in it is wrong."""
+    """A list is too short for pydantic where what is in it is wrong, and a value with something
+    wrong in it is of one type that may stand there, if not of the others."""
     loc = found["loc"]
     within = (place[: len(loc)] == loc and place != loc for place in places)
-    return found["type"] == "too_short" and any(within)
+    return found["type"] in ("too_short", _UNION, *_WORDS) and any(within)
 
 
 def _but(given: Any) -> str:

@@ -223,6 +223,7 @@ def test_a_mistake_within_take_is_told_at_its_place() -> None:
         ([], ": should have at least 1 item"),
         (["a.jsonl"], ".0: should be a mapping; not 'a.jsonl'"),
         ([{"jsonl": 3}], ".0.jsonl: should be a text or a list; not 3"),
+        ([{"jsonl": ["a.jsonl", 3]}], ".0.jsonl.1: should be a text; not 3"),
         ([{"jsonl": "/no.jsonl"}], ".0.jsonl: cannot read /no.jsonl: No such file or directory"),
         ([{"inline": ["a"]}, {"inline": []}], ".1.inline: holds no rows"),
         ([{"inline": ["a"], "columns": {"promt": "b"}}], ".0.columns: unknown name 'promt'"),
