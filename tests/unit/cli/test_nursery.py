@@ -13,7 +13,8 @@ SERVICE = """\
 import os, signal, sys, time
 
 def main(settings):
-    print("up", settings.word, flush=True)
+    asked = [os.sched_getscheduler(0)] if settings.word == "turns" else []
+    print("up", settings.word, *asked, flush=True)
     if settings.word == "ends":
         sys.exit("error: it cannot be")
     if settings.word == "deaf":
@@ -23,7 +24,7 @@ def main(settings):
 
 SETTINGS = """\
 class EchoSettings:
-    def __init__(self, word):
+    def __init__(self, word, host_lanes=()):
         self.word = word
 """
 
@@ -88,6 +89,27 @@ def gone(pid: int) -> bool:
             return True
         time.sleep(0.01)
     return False
+
+
+def test_services_take_turns_but_for_one_with_a_model_on_a_device(tmp_path: Path) -> None:
+    said_by(
+        tmp_path,
+        """
+from prefmill.cli.stack.turns import take_turns
+take_turns()
+nest = Nest("echo")
+gpu = log.with_name("gpu.log")
+nest.start("echo", log, {"word": "turns"})
+nest.start("gpu", gpu, {"word": "turns", "host_lanes": ["lane"]}, service="echo")
+for each in (log, gpu):
+    while "up" not in (each.read_text() if each.exists() else ""): time.sleep(0.01)
+nest.stop(["echo", "gpu"], 5)
+nest.leave()
+""",
+    )
+    logs = tmp_path / "logs"
+    assert (logs / "echo.log").read_text() == f"up turns {os.SCHED_BATCH}\n"
+    assert (logs / "gpu.log").read_text() == f"up turns {os.SCHED_OTHER}\n"
 
 
 def test_a_killed_service_is_started_again_with_its_later_settings(tmp_path: Path) -> None:
