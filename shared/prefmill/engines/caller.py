@@ -24,6 +24,7 @@ from prefmill.contracts.workers import LaneHealth
 from prefmill.engines.gate import Gate
 from prefmill.engines.outcome import LaneDown, Outcome
 from prefmill.engines.permits import SharedLimit
+from prefmill.engines.rests import Rests
 from prefmill.engines.slots import Slots
 from prefmill.engines.streak import LONGEST, Streak
 from prefmill.engines.text import clean, one_line
@@ -61,7 +62,6 @@ class LaneCaller:
         self._permits = permits
         self._on_change = on_change or (lambda: None)
         self._clock = clock
-        self._sleep = sleep
         self._random = random
         self._problem: LaneProblem | None = None
         self._probing = False
@@ -70,8 +70,8 @@ class LaneCaller:
         self._misses = 0
         self._last_miss = self._last_refusal = ""
         self._gate = Gate()
-        self._resting: set[asyncio.Future[None]] = set()
-        self._held: set[asyncio.Future[None]] = set()
+        self._resting = Rests(sleep)
+        self._held = Rests(sleep)
 
     @property
     def busy(self) -> int:
@@ -110,7 +110,7 @@ class LaneCaller:
         tries = Tries()
         try:
             while (wait := await self._probe(params, tries)) is not None:
-                await self._rest(wait)
+                await self._resting.rest(wait)
         finally:
             self._probing = False
         if self._problem is None:
@@ -155,7 +155,7 @@ class LaneCaller:
                 self._leave()
             if tries.at_fault:
                 return self._no_answer(started)
-            await self._rest(wait)
+            await self._resting.rest(wait)
 
     def _enter_at_once(self) -> bool:
         if self._problem is not None or self._gate.until or not self._slots.take():
@@ -178,7 +178,7 @@ class LaneCaller:
                 return
             self._leave()
             if wait:
-                await self._rest(wait * (1.0 + 0.1 * self._random()), self._held)
+                await self._held.rest(wait * (1.0 + 0.1 * self._random()))
 
     async def _permitted(self) -> None:
         if self._permits is None or self._permits.take():
@@ -253,7 +253,7 @@ class LaneCaller:
         changed, self._misses = self._misses >= WAITING_FROM, 0
         was_told = self._gate.told
         if self._gate.answered(started):
-            _wake(self._held)
+            self._held.wake()
             changed = changed or was_told
         if changed:
             self._on_change()
@@ -277,21 +277,10 @@ class LaneCaller:
             self._go_down(_reason(error), error.detail)
         return None
 
-    async def _rest(self, seconds: float, among: set[asyncio.Future[None]] | None = None) -> None:
-        """Sleep; but no longer than until the lane goes down or is cleared, or those `among` whom
-        it rests are woken."""
-        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        asleep = asyncio.ensure_future(self._sleep(seconds))
-        resting = self._resting if among is None else among
-        resting.add(woken)
-        try:
-            await asyncio.wait((woken, asleep), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            resting.discard(woken)
-            asleep.cancel()
-
     def _wake(self) -> None:
-        _wake(self._resting | self._held)
+        """Have all who wait look again: the lane went down, or was cleared."""
+        self._resting.wake()
+        self._held.wake()
         self._slots.send_away()
 
     def _ms(self, started: float) -> int:
@@ -300,9 +289,3 @@ class LaneCaller:
 
 def _reason(error: EngineError) -> str:
     return ENGINE_DIED if isinstance(error, EngineDied) else UNUSABLE
-
-
-def _wake(resting: set[asyncio.Future[None]]) -> None:
-    for woken in resting:
-        if not woken.done():
-            woken.set_result(None)
