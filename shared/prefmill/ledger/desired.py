@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from prefmill.contracts.base import Frozen
 from prefmill.contracts.work import Shows
-from prefmill.ledger.planning import CellKey
+from prefmill.ledger.row_states import CellKey
 from prefmill.plugins.annotation import Annotation
 from prefmill.plugins.principles import Principles
 from prefmill.plugins.rubric import usual_annotation

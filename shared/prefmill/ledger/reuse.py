@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from prefmill.ledger.planning import CellKey
+from prefmill.ledger.row_states import CellKey
 
 Wanted = tuple[int, CellKey, bytes]
 """Position, cell, request digest."""

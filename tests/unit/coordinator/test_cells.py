@@ -13,7 +13,7 @@ from prefmill.coordinator.domain.cells import lacking, usable
 from prefmill.coordinator.domain.plan import Plan, conversation
 from prefmill.coordinator.domain.resolved import ResolvedModel, resolve
 from prefmill.ledger.desired import Desired, DesiredRubric, answer_key
-from prefmill.ledger.planning import CellKey, RowState
+from prefmill.ledger.row_states import CellKey, RowState
 from prefmill.plugins.principles import Drawn
 
 ALIASES = ("a", "b", "c")

@@ -17,10 +17,10 @@ from prefmill.coordinator.domain.duplicates import refused_if_taken
 from prefmill.coordinator.domain.plan import Plan, content_of
 from prefmill.coordinator.domain.resolved import Resolved
 from prefmill.coordinator.submission import desired_of
-from prefmill.ledger import planning, reuse, rows, runs, status
+from prefmill.ledger import reuse, rows, runs, status
 from prefmill.ledger.database import Ledger
 from prefmill.ledger.desired import Desired
-from prefmill.ledger.planning import RowState
+from prefmill.ledger.row_states import RowState, row_states
 from prefmill.ledger.runs import Run, Slot
 from prefmill.ledger.status import Tally
 from prefmill.plugins.principles import source_of
@@ -55,7 +55,7 @@ async def known(ledger: Ledger, run: Run | None, most: int, *, sources: bool) ->
         return Known()
     async with ledger.begin() as connection:
         first = range(min(run.rows, most))
-        states = await planning.row_states(connection, run.id, first, sources=sources)
+        states = await row_states(connection, run.id, first, sources=sources)
         return Known(
             run=run,
             slots=await runs.slots_of(connection, run.id),

@@ -16,7 +16,8 @@ from prefmill.coordinator.domain.plan import Carried, Plan
 from prefmill.coordinator.windows import Windows
 from prefmill.ledger import planning, reuse, runs
 from prefmill.ledger.database import Ledger, retried
-from prefmill.ledger.planning import RowState, StoredBatch
+from prefmill.ledger.planning import StoredBatch
+from prefmill.ledger.row_states import RowState, row_states
 from prefmill.messaging.traces import begin, traced
 
 CLOSED_AT_ONCE: Final = 256
@@ -110,7 +111,7 @@ async def _states(
     positions = {row for batch in batches for row in batch.rows}
     if plan.desired.rows is not None:
         positions = {row for row in positions if row < plan.desired.rows}
-    return await planning.row_states(
+    return await row_states(
         connection, plan.run_id, sorted(positions), sources=plan.desired.principles is not None
     )
 

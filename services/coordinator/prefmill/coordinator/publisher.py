@@ -18,7 +18,8 @@ from prefmill.coordinator.domain.plan import Carried, Plan, PlanSlot
 from prefmill.coordinator.windows import Windows
 from prefmill.ledger import planning, rows, runs
 from prefmill.ledger.database import Ledger, retried
-from prefmill.ledger.planning import RowState, StoredBatch
+from prefmill.ledger.planning import StoredBatch
+from prefmill.ledger.row_states import RowState, row_states
 from prefmill.messaging.connection import jetstream_of
 from prefmill.messaging.traces import NOWHERE, SILENT, Step, begin, traced
 from prefmill.messaging.work import epoch_of, publish_work
@@ -136,7 +137,7 @@ async def _states(
     connection: AsyncConnection, plan: Plan, positions: Sequence[int]
 ) -> list[RowState]:
     principled = plan.desired.principles is not None
-    return await planning.row_states(connection, plan.run_id, positions, sources=principled)
+    return await row_states(connection, plan.run_id, positions, sources=principled)
 
 
 def _of_slot(lacks: dict[int, tuple[RowState, list[Lacking]]], batch: StoredBatch) -> Carried:

@@ -13,6 +13,7 @@ from prefmill.coordinator.streams import Streams
 from prefmill.ledger import planning, runs
 from prefmill.ledger.database import Ledger, retried
 from prefmill.ledger.planning import StoredBatch
+from prefmill.ledger.row_states import RowState, row_states
 from prefmill.ledger.unavailable import Lost, give_up, lost_batches, redrawn
 
 log: Final = logging.getLogger("prefmill.coordinator")
@@ -61,9 +62,9 @@ async def _given_up(
 
 async def _rows(
     connection: AsyncConnection, plan: Plan, batches: Sequence[StoredBatch]
-) -> dict[int, planning.RowState]:
+) -> dict[int, RowState]:
     positions = sorted({row for batch in batches for row in batch.rows})
-    states = await planning.row_states(connection, plan.run_id, positions) if positions else []
+    states = await row_states(connection, plan.run_id, positions) if positions else []
     return {row.position: row for row in states}
 
 

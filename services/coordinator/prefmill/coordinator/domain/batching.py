@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from prefmill.contracts.rows import Prompt
 from prefmill.coordinator.domain.cells import Lacking, usable
 from prefmill.coordinator.domain.plan import Carried, Plan, PlanSlot, conversation
-from prefmill.ledger.planning import RowState
+from prefmill.ledger.row_states import RowState
 from prefmill.plugins.principles import Drawn
 
 ROWS: Final = 32

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from prefmill.coordinator.domain.plan import Plan, PlanSlot
 from prefmill.ledger.desired import Generation, WantedVerdict, answer_key
-from prefmill.ledger.planning import CellKey, RowState
+from prefmill.ledger.row_states import CellKey, RowState
 
 
 class Lacking(NamedTuple):

@@ -10,7 +10,7 @@ from prefmill.contracts.rows import Prompt
 from prefmill.contracts.workers import LaneSpec
 from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel
 from prefmill.ledger.desired import Desired, Generation, subsets
-from prefmill.ledger.planning import RowState
+from prefmill.ledger.row_states import RowState
 from prefmill.plugins.digest import digest_of
 from prefmill.plugins.principles import Drawn
 

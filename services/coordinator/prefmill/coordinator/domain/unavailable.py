@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from prefmill.coordinator.domain.plan import Plan, PlanSlot
 from prefmill.ledger.desired import answer_key
-from prefmill.ledger.planning import RowState
+from prefmill.ledger.row_states import RowState
 from prefmill.ledger.unavailable import Lost
 from prefmill.plugins.digest import digest_of
 
