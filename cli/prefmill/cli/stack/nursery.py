@@ -7,7 +7,6 @@ command talks to it in lines of JSON over a socket; `prefmill.cli.stack.nest` is
 of it.
 """
 
-import ctypes
 import gc
 import importlib
 import json
@@ -21,37 +20,15 @@ import traceback
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
 
-from prefmill.cli.stack.devices import find_devices
-from prefmill.cli.stack.turns import go_at_once
-
-RESTARTS: Final = 5
-WITHIN_S: Final = 60.0
-"""A service that ends more often in this time is given up."""
+from prefmill.cli.stack.checking import check
+from prefmill.cli.stack.child import Child, die_with, serve
 
 _WORKERS: Final = ("generator", "judge")
 _MOST_WORKERS: Final = 64
 """Processes that can share permits."""
-
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_NAME: Final = 15
-
-
-@dataclass
-class _Child:
-    """One service: how it is started, and when it was started again."""
-
-    orders: dict[str, Any]
-    pid: int = 0
-    wanted: bool = True
-    restarts: deque[float] = field(default_factory=lambda: deque(maxlen=RESTARTS))
-    due: float | None = None
-    """When it is to be started again, on the monotonic clock."""
-    kill_at: float | None = None
 
 
 def main(channel: socket.socket, parent: int, services: tuple[str, ...]) -> NoReturn:
@@ -70,14 +47,6 @@ def main(channel: socket.socket, parent: int, services: tuple[str, ...]) -> NoRe
         os._exit(status)
 
 
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
 class Nursery:
     """The loop of the process: orders in, events out."""
 
@@ -85,7 +54,7 @@ class Nursery:
         self._channel = channel
         self._to_load = deque(services)
         self._unread = b""
-        self._children: dict[str, _Child] = {}
+        self._children: dict[str, Child] = {}
         self._stopping: set[str] = set()
         self._permits: Any = None
         self._woken = self._wake_on_child()
@@ -142,7 +111,7 @@ class Nursery:
             case "start":
                 self._load(orders["service"])
                 orders["index"] = self._index(orders)
-                self._children[orders["name"]] = child = _Child(orders)
+                self._children[orders["name"]] = child = Child(orders)
                 self._start(child)
             case "stop":
                 self._stop(orders["names"], orders["patience"])
@@ -151,7 +120,7 @@ class Nursery:
             case unknown:
                 raise ValueError(f"no order {unknown!r}")
 
-    def _start(self, child: _Child) -> None:
+    def _start(self, child: Child) -> None:
         child.due = None
         parent = os.getpid()
         gc.freeze()  # pages of what was imported stay shared
@@ -160,7 +129,7 @@ class Nursery:
             self._become(child, parent)
         self._tell("started", name=child.orders["name"], pid=child.pid)
 
-    def _become(self, child: _Child, parent: int) -> NoReturn:
+    def _become(self, child: Child, parent: int) -> NoReturn:
         """In the child: leave everything of the nursery's behind, and be the service."""
         status = 1
         try:
@@ -212,12 +181,12 @@ class Nursery:
                 self._ended(child, os.waitstatus_to_exitcode(status))
         self._report_stopped()
 
-    def _ended(self, child: _Child, code: int) -> None:
+    def _ended(self, child: Child, code: int) -> None:
         child.pid, child.kill_at = 0, None
         if self._permits and child.orders["index"] is not None:
             self._permits.reclaim(child.orders["index"])
         if child.wanted:
-            child.due = _due_again(child.restarts)
+            child.due = child.due_again()
             name, log = child.orders["name"], child.orders["log"]
             self._tell("ended", name=name, code=code, again=child.due is not None, log=log)
         else:
@@ -290,77 +259,7 @@ def _do_nothing(_number: int, _frame: FrameType | None) -> None:
     """A signal needs a handler to wake the loop."""
 
 
-def _due_again(restarts: deque[float]) -> float | None:
-    """When a service that ended now is started again: at once, then slower; None if too often."""
-    now = time.monotonic()
-    recent = sum(1 for at in restarts if now - at < WITHIN_S)
-    if recent >= RESTARTS:
-        return None
-    return now + (0.0 if recent == 0 else 0.1 * 2**recent)
-
-
 def _permits(count: int) -> Any:
     from prefmill.engines.permits import Permits
 
     return Permits.create(count, _MOST_WORKERS)
-
-
-def check(recipe: dict[str, Any]) -> tuple[list[str], bool]:
-    """The problems of a recipe's plugins, and what the environment lacks for them: found here,
-    where plugins are imported, since services inherit both. And whether it has models that need
-    devices."""
-    from prefmill.contracts.recipe import Recipe
-    from prefmill.contracts.workers import needs_devices
-    from prefmill.coordinator.domain.missing import lacking
-    from prefmill.coordinator.domain.resolved import resolve
-    from prefmill.plugins.errors import RecipeError
-
-    try:
-        resolved = resolve(Recipe.model_validate(recipe))
-    except RecipeError as error:
-        return list(error.problems), False
-    devices = any(needs_devices(m.lane) for m in (*resolved.models, *resolved.judges))
-    return list(lacking(resolved, _lacking)), devices
-
-
-def _lacking(model: Any) -> str | None:
-    """What this machine lacks for a resolved model."""
-    from prefmill.contracts.workers import needs_devices
-
-    missing = model.engine.missing()
-    if missing or not needs_devices(model.lane):
-        return missing
-    return find_devices().problem(model.lane.options["gpus"])
-
-
-def serve(orders: dict[str, Any], permits: Any) -> int:
-    """Be one service until it ends; its exit code. Output goes to its log."""
-    name: str = orders["service"]
-    os.environ.update(orders["environment"])
-    _write_to(Path(orders["log"]))
-    Path(orders["pid_file"]).write_text(str(os.getpid()))
-    ctypes.CDLL(None).prctl(_PR_SET_NAME, f"pm-{orders['name']}".encode()[:15], 0, 0, 0)
-    app = importlib.import_module(f"prefmill.{name}.app")
-    settings = importlib.import_module(f"prefmill.{name}.settings")
-    values = dict(orders["settings"])
-    if values.get("host_lanes"):  # models on devices of this machine
-        go_at_once()
-    if permits is not None and orders["index"] is not None:
-        values["permits"] = permits.of(orders["index"])
-    try:
-        app.main(getattr(settings, f"{name.title()}Settings")(**values))
-    except SystemExit as end:
-        if isinstance(end.code, str):
-            print(end.code, file=sys.stderr)
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    return 0
-
-
-def _write_to(log: Path) -> None:
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for stream in (1, 2):
-        os.dup2(descriptor, stream)
-    os.close(descriptor)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
