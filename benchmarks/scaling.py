@@ -8,19 +8,14 @@ started as containers start them; nothing is left behind.
 
 import argparse
 import json
-import os
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.containers import free_port, services
 from benchmarks.llm import FakeLLM
 from benchmarks.scaling_sink import LOADS, measure_sinks
 from prefmill.cli.embedded import Home
@@ -32,28 +27,6 @@ SECONDS: Final = 24
 """Of full work, for each worker."""
 
 Side = str
-
-
-def _port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def _services(names: list[str], env: dict[str, str]) -> Generator[None]:
-    """Processes as containers start them; all of them end with the block."""
-    running = [
-        subprocess.Popen([sys.executable, "-m", f"prefmill.{name}.app"], env=os.environ | env)
-        for name in names
-    ]
-    try:
-        yield
-    finally:
-        for process in running:
-            process.send_signal(signal.SIGTERM)
-        for process in running:
-            process.wait(30)
 
 
 def _ask(url: str, body: Any = None) -> Any:
@@ -97,7 +70,7 @@ def measure(side: Side, workers: int, llm: FakeLLM, folder: Path) -> float:
         return measure_sinks(workers, LOADS[side], folder)
     llm.reset(LATENCY_S)
     with start_all(Home(folder / f"{side}-{workers}")) as servers:
-        port = _port()
+        port = free_port()
         env = {
             "PREFMILL_NATS_URL": servers.nats.url,
             "PREFMILL_DATABASE_URL": servers.postgres.dsn,
@@ -108,7 +81,7 @@ def measure(side: Side, workers: int, llm: FakeLLM, folder: Path) -> float:
             "PREFMILL_LOG_LEVEL": "ERROR",
         }
         api = f"http://127.0.0.1:{port}"
-        with _services(["coordinator", "sink", *[side] * workers], env):
+        with services((name, env) for name in ("coordinator", "sink", *[side] * workers)):
             _until_up(api, workers)
             recipe = _recipe(side, workers, llm)
             rows = len(recipe["source"]["inline"])

@@ -8,16 +8,9 @@ for each other. `commits` is the worst case: no pause, and commits of 100 ms.
 """
 
 import asyncio
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,6 +18,7 @@ from typing import Final
 import sqlalchemy as sa
 from nats.js import JetStreamContext
 
+from benchmarks.containers import free_port, services
 from prefmill.cli.embedded import Home
 from prefmill.cli.embedded.stack import start_all
 from prefmill.contracts.api import RunRequest
@@ -73,7 +67,10 @@ def measure_sinks(sinks: int, load: Load, folder: Path) -> float:
             "PREFMILL_EXPORTS_DIR": str(folder / "exports"),
             "PREFMILL_LOG_LEVEL": "ERROR",
         }
-        with _sinks(sinks, env):
+        ports = [free_port() for _ in range(sinks)]
+        with services(("sink", env | {"PREFMILL_PROBE_PORT": str(port)}) for port in ports):
+            for port in ports:
+                _until_ready(port)
             count = int(sinks * load.possible * SECONDS)
             return asyncio.run(_drain(url, servers.nats.url, count))
 
@@ -88,34 +85,6 @@ async def _slow_commits(url: str, commit_s: float) -> None:
     await connection.execute(sa.text("SELECT pg_reload_conf()"))
     await connection.close()
     await ledger.close()
-
-
-@contextmanager
-def _sinks(count: int, env: dict[str, str]) -> Generator[None]:
-    """Sinks as containers start them, all of them ready."""
-    ports = [_port() for _ in range(count)]
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-m", "prefmill.sink.app"],
-            env=os.environ | env | {"PREFMILL_PROBE_PORT": str(port)},
-        )
-        for port in ports
-    ]
-    try:
-        for port in ports:
-            _until_ready(port)
-        yield
-    finally:
-        for process in running:
-            process.send_signal(signal.SIGTERM)
-        for process in running:
-            process.wait(30)
-
-
-def _port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _until_ready(port: int, seconds: float = 90) -> None:
