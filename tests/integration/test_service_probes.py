@@ -119,6 +119,16 @@ def guarded_server(folder: Path) -> Generator[Guarded]:
         server.kill()
 
 
+@contextmanager
+def let_in(folder: Path) -> Generator[tuple[Guarded, subprocess.Popen[str], str]]:
+    """A generator that is ready; the server that has let it in, the process, and its address."""
+    with guarded_server(folder) as server:
+        right = f"nats://generator:right@{server.place}"
+        with service("generator", PREFMILL_NATS_URL=right) as (process, url):
+            until(lambda: answer(f"{url}/readyz")[0] == 200, "readiness")
+            yield server, process, url
+
+
 def test_a_wrong_nats_password_is_told_by_log_and_readiness_and_waited_for(tmp_path: Path) -> None:
     with guarded_server(tmp_path) as server:
         place = server.place
@@ -154,13 +164,10 @@ def test_a_wrong_nats_password_ends_a_service_that_may_not_wait_with_one_line(
 def test_a_service_whose_password_is_changed_ends_with_one_line_to_be_started_again(
     tmp_path: Path,
 ) -> None:
-    with guarded_server(tmp_path) as server:
-        right = f"nats://generator:right@{server.place}"
-        with service("generator", PREFMILL_NATS_URL=right) as (process, url):
-            until(lambda: answer(f"{url}/readyz")[0] == 200, "readiness")
-            server.knows("another")
-            server.reload()
-            _, said = process.communicate(timeout=40)
+    with let_in(tmp_path) as (server, process, _):
+        server.knows("another")
+        server.reload()
+        _, said = process.communicate(timeout=40)
     assert process.returncode == 1
     last = json.loads(said.splitlines()[-1])
     assert last["level"] == "ERROR"
@@ -175,17 +182,14 @@ def test_a_service_whose_password_is_changed_ends_with_one_line_to_be_started_ag
 def test_a_service_that_a_restarted_server_refuses_says_so_and_ends_if_that_lasts(
     tmp_path: Path,
 ) -> None:
-    with guarded_server(tmp_path) as server:
-        right = f"nats://generator:right@{server.place}"
-        with service("generator", PREFMILL_NATS_URL=right) as (process, url):
-            until(lambda: answer(f"{url}/readyz")[0] == 200, "readiness")
-            for password, told in (("another", 503), ("right", 200), ("another", 503)):
-                server.kill()
-                server.knows(password)
-                server.start()
-                until(lambda told=told: answer(f"{url}/readyz")[0] == told, "its answer")
-            _, text = answer(f"{url}/readyz")
-            _, said = process.communicate(timeout=60)
+    with let_in(tmp_path) as (server, process, url):
+        for password, told in (("another", 503), ("right", 200), ("another", 503)):
+            server.kill()
+            server.knows(password)
+            server.start()
+            until(lambda told=told: answer(f"{url}/readyz")[0] == told, "its answer")
+        _, text = answer(f"{url}/readyz")
+        _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert text.startswith(f"NATS at nats://{server.place} does not let user 'generator' in any")
     assert text.strip() in json.loads(said.splitlines()[-1])["message"]
