@@ -60,6 +60,38 @@ def test_an_aspect_to_score_by_must_be_judged() -> None:
         resolved(HONEST, pool={"of": ["honest"]})
 
 
+def test_a_rubric_has_parameters_of_its_own_over_those_of_the_step_and_below_the_judges() -> None:
+    step = {"max_tokens": 900, "temperature": 0.5}
+    critique = {"critique": None, "params": {"max_new_tokens": 1024}}
+    judges: dict[str, object] = {j: {"engine": "simulated", "model": j} for j in "jk"}
+    judges["k"] = {"engine": "simulated", "model": "k", "params": {"max_tokens": 300}}
+    made = resolved([HONEST, critique], judge={"rubric": [HONEST, critique], "params": step})
+    assert {j.label: j.params.max_tokens for j in made.judges if j.alias == "j"} == {
+        "j/ultrafeedback": 900, "j/critique": 1024,
+    }  # fmt: skip
+    assert {judge.params.temperature for judge in made.judges} == {0.5}
+    changed = {"judge": {"rubric": [HONEST, critique], "params": step}, "judges": judges}
+    own = resolved([HONEST, critique], **changed)
+    assert {j.params.max_tokens for j in own.judges if j.alias == "k"} == {300}
+
+
+def test_parameters_of_a_rubric_ask_anew_for_its_verdicts_alone() -> None:
+    before = resolved([HONEST, "critique"])
+    after = resolved([HONEST, {"critique": None, "params": {"max_tokens": 1024}}])
+    changed = [
+        new.label
+        for old, new in zip(before.judges, after.judges, strict=True)
+        if old.key != new.key
+    ]
+    assert changed == ["j/critique", "k/critique"]
+    assert wanted(before).rubrics[1].hash == wanted(after).rubrics[1].hash
+
+
+def test_a_wrong_parameter_of_a_rubric_is_named_with_its_place() -> None:
+    with pytest.raises(RecipeError, match=r"judge\.rubric\.1\.params\.max_tokns: unknown key; did"):
+        resolved([HONEST, {"critique": None, "params": {"max_tokns": 9}}])
+
+
 def test_an_edited_template_changes_the_cells_of_its_aspect_alone() -> None:
     texts = [((1, 0), b"a" * 32), ((2, 0), b"b" * 32)]
 

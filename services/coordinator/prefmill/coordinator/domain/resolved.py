@@ -188,7 +188,8 @@ def _judge(
     recipe: Recipe, alias: str, spec: ModelSpec, rubric: ResolvedRubric | None
 ) -> ResolvedModel:
     engine, options = engine_of(f"judges.{alias}", spec)
-    params = spec.params.over(recipe.judge.params if recipe.judge else Params())
+    step = recipe.judge.params if recipe.judge else Params()
+    params = spec.params.over(rubric.params.over(step) if rubric else step)
     answers = digest_of(
         "judge",
         spec.engine,

@@ -3,26 +3,33 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
+from prefmill.contracts.chat import Params
 from prefmill.contracts.recipe import PluginSpec, Recipe
 from prefmill.contracts.work import Shows
 from prefmill.plugins import registry
-from prefmill.plugins.errors import problems_at
+from prefmill.plugins.errors import RecipeError, problems_at
 from prefmill.plugins.rubric import Rubric, shows_of
+
+PARAMS: Final = "params"
+"""Beside a rubric's name: sampling parameters for it, not one of its options."""
 
 
 @dataclass(frozen=True)
 class ResolvedRubric:
     """A rubric, with what a judge needs to make the same one. `label` is its name within the
-    recipe, `names` those of its aspects where another rubric has an aspect of that name."""
+    recipe, `names` those of its aspects where another rubric has an aspect of that name; `params`
+    win over those of the judge step."""
 
     label: str
     name: str
     options: dict[str, JsonValue]
     rubric: Rubric
     names: dict[str, str] = field(default_factory=dict[str, str])
+    params: Params = field(default_factory=Params)
 
     @property
     def shows(self) -> Shows:
@@ -44,13 +51,28 @@ def rubrics_of(recipe: Recipe) -> tuple[ResolvedRubric, ...]:
     made: list[ResolvedRubric] = []
     for spec, where in zip(specs, places, strict=True):
         with problems_at(where):
-            name = registry.name_in("rubrics", spec)
-            plugin, options = registry.named_options("rubrics", spec, where)
-            rubric = plugin(options)
-        labels[name] += 1
-        label = f"{name}-{labels[name]}" if labels[name] > 1 else name
-        made.append(ResolvedRubric(label, name, options.model_dump(mode="json"), rubric))
+            one = _rubric(spec, where)
+        labels[one.name] += 1
+        count = labels[one.name]
+        made.append(replace(one, label=f"{one.name}-{count}") if count > 1 else one)
     return _told_apart(made)
+
+
+def _rubric(spec: PluginSpec, where: str) -> ResolvedRubric:
+    own = {key: value for key, value in spec.items() if key != PARAMS}
+    name = registry.name_in("rubrics", own)
+    plugin, options = registry.named_options("rubrics", own, where)
+    params = _params(spec.get(PARAMS) or {}, f"{where}.{PARAMS}")
+    return ResolvedRubric(
+        name, name, options.model_dump(mode="json"), plugin(options), params=params
+    )
+
+
+def _params(value: JsonValue, where: str) -> Params:
+    try:
+        return Params.model_validate(value)
+    except ValidationError as error:
+        raise RecipeError(*registry.explain(error, Params, where)) from error
 
 
 def separate(specs: Sequence[PluginSpec]) -> Sequence[PluginSpec]:
