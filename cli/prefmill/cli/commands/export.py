@@ -40,6 +40,13 @@ Named = dict[str, Any]
 )
 @click.option("--margin", type=click.FloatRange(0), help="Least difference between the scores.")
 @click.option("--ties", type=click.Choice(["drop", "keep"]), help="What becomes of equal scores.")
+@click.option(
+    "--against",
+    multiple=True,
+    metavar="FOLDER",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Dataset made before: say how often it prefers another answer; several are possible.",
+)
 @click.option("--output", help="Folder of the dataset.  [./out/RUN-export]")
 @coordinator_options
 def export(
@@ -50,6 +57,7 @@ def export(
     pairing: str | None,
     margin: float | None,
     ties: str | None,
+    against: tuple[Path, ...],
     output: str | None,
     api: str | None,
     home: str | None,
@@ -65,7 +73,8 @@ def export(
 
     changes = {"choose": pairing, "margin": margin, "ties": ties}
     pairs = {key: value for key, value in changes.items() if value is not None}
-    asked = _Asked(name, formats, _pool(pool, aspects), pairs, output, away=bool(api))
+    _comparable(against, output)
+    asked = _Asked(name, formats, _pool(pool, aspects), pairs, output, against, away=bool(api))
     client = connect(api, home) if api else live(home)
     if client:
         asked.make(client, tend_nothing)
@@ -89,12 +98,13 @@ class _Asked:
         pool: dict[str, Any] | None,
         pairing: dict[str, Any],
         output: str | None,
+        against: tuple[Path, ...],
         *,
         away: bool,
     ) -> None:
         self.away = away
         self.name, self.formats, self.pool = name, formats, pool
-        self.pairing, self.output = pairing, output
+        self.pairing, self.output, self.against = pairing, output, against
 
     def make(self, client: Client, tend: Tend) -> None:
         """Ask for it, wait, show it."""
@@ -113,6 +123,11 @@ class _Asked:
             raise stop_for(list(error.problems)) from error
         made = wait_for_export(client, run, made, tend)
         show_export(fetched(client, run.id, made, folder) if self.away else made)
+        if self.against:
+            from prefmill.cli.comparing import report
+
+            for line in report(folder, self.against):
+                click.echo(line)
 
     def _changed(self, client: Client, run: RunStatus) -> str:
         """What is told of a recipe file that is not as the run has it: the file is not exported."""
@@ -146,6 +161,16 @@ class _Asked:
             return ExportRequest.model_validate(values)
         except ValidationError as error:
             raise stop_for(explain(error, ExportRequest, "")) from error
+
+
+def _comparable(against: tuple[Path, ...], output: str | None) -> None:
+    """Stop before anything is made where it could not be compared."""
+    if against and output and is_store(output):
+        raise Stop(WRONG, "error: --against compares folders; name one with --output")
+    for folder in against:
+        from prefmill.cli.comparing import datasets_in
+
+        datasets_in(folder)
 
 
 def differences(stored: dict[str, Any], recipe: Recipe, *, away: bool) -> list[str]:

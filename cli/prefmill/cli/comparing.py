@@ -1,0 +1,142 @@
+"""How often two datasets of one run prefer other answers: `prefmill export --against`.
+
+Which binarization is chosen changes the chosen answer of many prompts; this counts of how many.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from prefmill.cli.show.numbers import plural
+from prefmill.cli.stop import WRONG, Stop
+
+CHOSEN: Final = 1
+REJECTED: Final = 2
+
+Said = dict[bytes, int]
+"""Text, by a digest → CHOSEN, REJECTED, or both of them added, where pairs differ."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What one config prefers: prompt's id → its texts."""
+
+    name: str
+    prompts: dict[str, Said]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two datasets, over the prompts that are in both and have something chosen in both."""
+
+    prompts: int
+    others: int
+    """Of them, those in which no text that one only chooses is only chosen by the other."""
+    contrary: int
+    """Of them, those in which one only chooses a text that the other only rejects."""
+
+
+def compared(one: Mapping[str, Said], other: Mapping[str, Said]) -> Compared:
+    """Count. A prompt without anything chosen on one side, as KTO has them, is not compared."""
+    prompts = others = contrary = 0
+    for key in one.keys() & other.keys():
+        (best, worst), (their_best, their_worst) = _sides(one[key]), _sides(other[key])
+        if best and their_best:
+            prompts += 1
+            others += best.isdisjoint(their_best)
+            contrary += bool(best & their_worst or worst & their_best)
+    return Compared(prompts, others, contrary)
+
+
+def _sides(said: Said) -> tuple[set[bytes], set[bytes]]:
+    """What is only chosen, and what is only rejected."""
+    best = {text for text, side in said.items() if side == CHOSEN}
+    return best, {text for text, side in said.items() if side == REJECTED}
+
+
+def report(made: Path, others: Sequence[Path]) -> Iterator[str]:
+    """A line for each config of `made` and each of the other folders."""
+    mine = datasets_in(made)
+    for folder in others:
+        for other in datasets_in(folder):
+            for one in mine:
+                yield _line(one.name, f"{folder} ({other.name})", one, other)
+
+
+def _line(name: str, beside: str, one: Dataset, other: Dataset) -> str:
+    found = compared(one.prompts, other.prompts)
+    if not found.prompts:
+        return f"{name} against {beside}: no prompt has something chosen in both"
+    return (
+        f"{name} against {beside}: {plural(found.prompts, 'prompt')} in both; "
+        f"{_share(found.others, found.prompts)} have another chosen answer, "
+        f"{_share(found.contrary, found.prompts)} one that the other rejects"
+    )
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part:,} ({part / whole:.0%})"
+
+
+def datasets_in(folder: Path) -> list[Dataset]:
+    """The configs of a dataset's folder that say what is preferred; Stop if there is none."""
+    configs = [path for path in sorted(folder.glob("*")) if any(path.glob("*.parquet"))]
+    found = [made for config in configs if (made := _dataset(config))]
+    if not found:
+        raise Stop(
+            WRONG,
+            f"error: {folder} holds no dataset of pairs, ranks or labels with the column `id`",
+        )
+    return found
+
+
+def _dataset(config: Path) -> Dataset | None:
+    import pyarrow.parquet as pq
+
+    prompts: dict[str, Said] = {}
+    for file in sorted(config.glob("*.parquet")):
+        shard: Any = pq.ParquetFile(file)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        columns = _columns(shard.schema_arrow.names)
+        if not columns:
+            return None
+        for batch in shard.iter_batches(columns=columns):
+            _take(prompts, batch.to_pylist())
+    return Dataset(config.name, prompts)
+
+
+def _columns(names: Sequence[str]) -> list[str]:
+    """Those that say what is preferred, with the id; none if they do not stand there."""
+    for kind in (("chosen", "rejected"), ("completion", "label"), ("responses", "ranks")):
+        if {"id", *kind} <= set(names):
+            return ["id", *kind]
+    return []
+
+
+def _take(prompts: dict[str, Said], records: Iterable[Mapping[str, Any]]) -> None:
+    for record in records:
+        said = prompts.setdefault(record["id"], {})
+        for text, side in _preferences(record):
+            said[text] = said.get(text, 0) | side
+
+
+def _preferences(record: Mapping[str, Any]) -> Iterator[tuple[bytes, int]]:
+    if "label" in record:
+        yield _digest(record["completion"]), CHOSEN if record["label"] else REJECTED
+    elif "ranks" in record:
+        for text, rank in zip(record["responses"], record["ranks"], strict=True):
+            yield _digest(text), CHOSEN if rank == 1 else REJECTED
+    else:
+        yield _digest(record["chosen"]), CHOSEN
+        yield _digest(record["rejected"]), REJECTED
+
+
+def _digest(said: object) -> bytes:
+    """Of the last turn's text, however the format writes turns."""
+    if isinstance(said, list):
+        said = cast("list[object]", said)[-1]
+    if isinstance(said, dict):
+        turn = cast("dict[str, object]", said)
+        said = turn.get("content", turn.get("value"))
+    return hashlib.blake2b(str(said).strip().encode(), digest_size=8).digest()

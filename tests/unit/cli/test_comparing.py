@@ -1,0 +1,82 @@
+"""How often datasets of one run prefer other answers."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from prefmill.cli.comparing import CHOSEN, REJECTED, Compared, compared, datasets_in, report
+from prefmill.cli.stop import Stop
+
+A, B, C = b"a", b"b", b"c"
+
+
+def turns(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": text}]
+
+
+def pair(name: str, chosen: Any, rejected: Any) -> dict[str, Any]:
+    return {"id": name, "chosen": chosen, "rejected": rejected}
+
+
+def written(folder: Path, config: str, *records: dict[str, Any]) -> Path:
+    """Each record in a shard of its own."""
+    (folder / config).mkdir(parents=True)
+    for number, record in enumerate(records):
+        table = pa.Table.from_pylist([record])
+        pq.write_table(table, folder / config / f"train-{number:05d}.parquet")
+    return folder
+
+
+def test_the_same_preferences_never_differ() -> None:
+    one = {"p": {A: CHOSEN, B: REJECTED}, "q": {A: CHOSEN, B: CHOSEN | REJECTED, C: REJECTED}}
+    assert compared(one, one) == Compared(2, 0, 0)
+
+
+def test_another_chosen_answer_is_told_from_one_that_the_other_rejects() -> None:
+    one = {"p": {A: CHOSEN, B: REJECTED}, "q": {A: CHOSEN, B: REJECTED}}
+    other = {"p": {C: CHOSEN, B: REJECTED}, "q": {B: CHOSEN, A: REJECTED}}
+    assert compared(one, other) == compared(other, one) == Compared(2, 2, 1)
+
+
+def test_prompts_of_one_side_and_those_without_anything_chosen_are_not_compared() -> None:
+    one = {"p": {A: CHOSEN, B: REJECTED}, "q": {A: CHOSEN}}
+    other = {"p": {A: REJECTED}, "r": {A: CHOSEN}}
+    assert compared(one, other) == Compared(0, 0, 0)
+
+
+def test_every_layout_of_preferences_is_read_the_same(tmp_path: Path) -> None:
+    last = lambda text: turns(text)[-1:]  # noqa: E731
+    spoken = lambda text: {"from": "gpt", "value": text}  # noqa: E731
+    ranking = {"id": "p", "responses": ["yes ", "no"], "ranks": [1, 2]}
+    labels = [
+        {"id": "p", "completion": last(text), "label": text == "yes"} for text in ("yes", "no")
+    ]
+    written(tmp_path, "h4", pair("p", turns("yes"), turns("no")))
+    written(tmp_path, "kto", *labels)
+    written(tmp_path, "llama-factory", pair("p", spoken("yes"), spoken("no")))
+    written(tmp_path, "ranking", ranking)
+    written(tmp_path, "trl", pair("p", last("yes"), last("no")))
+    written(tmp_path, "raw", {"id": "p", "scores": [1.0]})
+    found = datasets_in(tmp_path)
+    assert [each.name for each in found] == ["h4", "kto", "llama-factory", "ranking", "trl"]
+    assert all(each.prompts == found[0].prompts for each in found)
+
+
+def test_all_pairs_choose_what_no_pair_rejects(tmp_path: Path) -> None:
+    pairs = [("good", "fair"), ("good", "bad"), ("fair", "bad")]
+    written(tmp_path / "all", "trl", *(pair("p", turns(a), turns(b)) for a, b in pairs))
+    written(tmp_path / "one", "trl", pair("p", turns("fair"), turns("bad")))
+    (line,) = report(tmp_path / "all", [tmp_path / "one"])
+    assert line == (
+        f"trl against {tmp_path}/one (trl): 1 prompt in both; 1 (100%) have another chosen "
+        "answer, 0 (0%) one that the other rejects"
+    )
+
+
+def test_a_folder_without_preferences_is_refused(tmp_path: Path) -> None:
+    written(tmp_path, "raw", {"id": "p", "scores": [1.0]})
+    with pytest.raises(Stop, match="holds no dataset of pairs, ranks or labels"):
+        datasets_in(tmp_path)
