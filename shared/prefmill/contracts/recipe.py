@@ -195,6 +195,12 @@ class Output(Strict):
         """Destination → its options, as written."""
         return dict(self.model_extra or {})
 
+    def in_its_folder(self) -> "Output":
+        """The same without destinations."""
+        return Output.model_validate(
+            self.model_dump(exclude=set(self.destinations()), exclude_unset=True)
+        )
+
 
 class Limits(Strict):
     """Where a run stops."""

@@ -80,8 +80,11 @@ async def job_of(connection: AsyncConnection, export: Export) -> Job:
 
 
 def output_of(recipe: Recipe, asked: ExportRequest) -> Output:
-    """The recipe's, with what the request says instead."""
+    """The recipe's, with what the request says instead. What goes to the recipe's other places is
+    the recipe's dataset: another one asked for does not replace it there."""
     output = asked.output or recipe.output
+    if not asked.output and (asked.formats or asked.pairing or asked.pool):
+        output = output.in_its_folder()
     if asked.pairing:
         said = {name: getattr(asked.pairing, name) for name in asked.pairing.model_fields_set}
         pairing = output.pairing.model_copy(update=said)
