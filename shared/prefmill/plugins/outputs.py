@@ -26,14 +26,31 @@ Record = dict[str, Any]
 
 def formats_of(output: Output, context: FormatContext) -> list[Format]:
     """The formats, in the recipe's order. RecipeError names each format, option or column that
-    does not exist, and the nearest that does."""
+    does not exist, and the nearest that does; a config that two of them write; or that there is
+    none."""
+    if not output.formats:
+        raise RecipeError("output.formats: name at least one, for example `raw`")
     named: list[tuple[str, Format]] = []
     for index, spec in enumerate(output.formats):
         plugin, options = registry.named_options("formats", spec, f"output.formats.{index}")
         named.append((registry.name_in("formats", spec), plugin(options, context)))
+    _written_once(named)
     if output.columns is None:
         return [form for _, form in named]
     return _selected(named, output.columns)
+
+
+def _written_once(named: Sequence[tuple[str, Format]]) -> None:
+    owners: dict[str, int] = {}
+    for index, (_, form) in enumerate(named):
+        for config in form.configs():
+            if config in owners:
+                raise RecipeError(
+                    f"output.formats.{index}: it writes the config {config!r}, as "
+                    f"output.formats.{owners[config]} does; leave one of them out, and make it "
+                    "later with `prefmill export`"
+                )
+            owners[config] = index
 
 
 def with_formats(output: Output, formats: tuple[PluginSpec, ...]) -> Output:

@@ -86,3 +86,20 @@ def test_another_format_of_an_export_leaves_the_columns_of_those_it_replaces():
     assert with_formats(output, ({"distilabel": None},)).columns == {"distilabel-honesty": ("id",)}
     every = output.model_copy(update={"columns": ("id",)})
     assert with_formats(every, ({"kto": None},)).columns == ("id",)
+
+
+@pytest.mark.parametrize(
+    ("formats", "says"),
+    [
+        (
+            ["raw", "trl", {"trl": "implicit"}],
+            r"output\.formats\.2: it writes the config 'trl', as",
+        ),
+        ([], r"output\.formats: name at least one"),
+    ],
+)
+def test_formats_that_cannot_be_written_beside_each_other_are_found_before_a_call(
+    making, formats, says
+):
+    with pytest.raises(RecipeError, match=says):
+        formats_of(Output.model_validate({"formats": formats}), making.context())

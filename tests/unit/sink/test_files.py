@@ -436,11 +436,6 @@ def test_rows_out_of_order_are_refused(opened, rows):
             writer.add(rows[0])
 
 
-def test_one_config_cannot_be_written_twice(opened):
-    with pytest.raises(RecipeError, match="two formats write the config 'kto'"):
-        opened(["kto", "kto"])
-
-
 def test_run_json_and_failures_hold_what_they_were_given(opened, rows, tmp_path):
     outcome = export(opened(), rows)
     manifest = json.loads((tmp_path / "out/run.json").read_text())
