@@ -1,7 +1,7 @@
 """Every file under `examples/`, through the real command to the end, on the simulated server.
 
-What is replaced: who is called (the engine stays where it speaks HTTP), and a source on the Hub,
-by a folder with a few rows of the same columns.
+What is replaced: who is called (the engine stays where it speaks HTTP), and the Hub, by one of this
+machine that has a few rows of the same columns, and is pushed to; Argilla likewise.
 """
 
 import hashlib
@@ -21,6 +21,8 @@ import yaml
 
 from prefmill.engines.simulated.quality import quality_of
 from prefmill.plugins.principles import profiles, wordings
+from prefmill.testing.local_argilla import LocalArgilla
+from prefmill.testing.local_hub import LocalHub, Repository
 
 from .columns import COLUMNS, VERDICT
 from .command import Folder, Simulator, simulator, tables
@@ -29,6 +31,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = sorted(path.name for path in EXAMPLES.glob("*.yaml"))
+RATE_LIMITED = [
+    "dpo.yaml",
+    "jury.yaml",
+    "on-policy.yaml",
+    "ultrafeedback-distilabel.yaml",
+    "ultrafeedback-original.yaml",
+]
 ROWS = 12
 SCALES = {"critique": (1, 10), "helpsteer": (0, 4)}
 SOURCES = ("evol_instruct", "false_qa", "flan", "sharegpt", "truthful_qa", "ultrachat")
@@ -59,8 +68,11 @@ HUB_ROWS: dict[str, Callable[[int], dict[str, Any]]] = {
 }
 
 
-def settings(recipe: dict[str, Any], server: Simulator, hub: Path) -> Iterator[str]:
-    """`--set` for every model and judge that is not simulated, and for a source on the Hub."""
+def settings(
+    recipe: dict[str, Any], server: Simulator, source: Path | None = None
+) -> Iterator[str]:
+    """`--set` for every model and judge that is not simulated; a source on the Hub may be replaced
+    by a folder."""
     for side in ("models", "judges"):
         for alias, spec in recipe.get(side, {}).items():
             if spec["engine"] == "simulated":
@@ -70,17 +82,29 @@ def settings(recipe: dict[str, Any], server: Simulator, hub: Path) -> Iterator[s
                 continue
             path = "" if spec["engine"] == "anthropic" else "/v1"
             yield f"{side}.{alias}.base_url={server.url}{path}"
-    if "hub" in recipe["source"]:
-        yield f"source.hub={hub}"
+    if source and "hub" in recipe["source"]:
+        yield f"source.hub={source}"
         yield "source.split=train"
 
 
-def local_hub(folder: Path, name: str) -> None:
-    """A dataset with the columns of the original's."""
+def rows_of(name: str) -> str:
+    """JSON lines with the columns of the original's dataset."""
+    return "".join(json.dumps(HUB_ROWS[name](number)) + "\n" for number in range(ROWS))
+
+
+def local_source(folder: Path, name: str) -> None:
+    """The rows as a folder that `datasets` opens."""
     if name in HUB_ROWS:
         folder.mkdir()
-        rows = [json.dumps(HUB_ROWS[name](number)) + "\n" for number in range(ROWS)]
-        (folder / "train.jsonl").write_text("".join(rows))
+        (folder / "train.jsonl").write_text(rows_of(name))
+
+
+def stock(hub: LocalHub, recipe: dict[str, Any], name: str) -> None:
+    """The recipe's source is on the Hub, under its own name and split."""
+    if name in HUB_ROWS:
+        split = recipe["source"].get("split", "train").partition("[")[0]
+        files = {f"{split}.jsonl": rows_of(name).encode()}
+        hub.repositories[recipe["source"]["hub"]] = Repository(files=files)
 
 
 @dataclass(frozen=True)
@@ -92,14 +116,19 @@ class Made:
     folder: Folder
     out: Path
     server: Simulator
+    hub: LocalHub
+    argilla: LocalArgilla
 
     @property
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         return tables(self.out)
 
     def asked(self, *more: str) -> tuple[str | Path, ...]:
-        """The command's arguments, but for the folder."""
-        sets = settings(self.recipe, self.server, self.folder.path / "hub")
+        """The command's arguments, but for the folder. It goes to the Hub and to Argilla in any
+        case."""
+        sets = [*settings(self.recipe, self.server), f"output.argilla.url={self.argilla.address}"]
+        if "hub" not in self.recipe["output"]:
+            sets.append(f"output.hub=me/{self.recipe['name']}")
         return (
             EXAMPLES / self.name,
             "--yes",
@@ -111,15 +140,25 @@ class Made:
 def made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, *faults: str, sets: tuple[str, ...]
 ) -> Iterator[Made]:
-    for key in ("HF_TOKEN", "GEMINI_API_KEY"):
-        monkeypatch.setenv(key, "test-key")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     recipe = yaml.safe_load((EXAMPLES / name).read_text())
-    local_hub(tmp_path / "hub", name)
-    with simulator(*faults) as server:
-        done = Made(name, recipe, Folder(tmp_path), tmp_path / "out", server)
+    with LocalHub() as hub, LocalArgilla() as argilla, simulator(*faults) as server:
+        for key, value in surroundings(hub, argilla, tmp_path).items():
+            monkeypatch.setenv(key, value)
+        stock(hub, recipe, name)
+        done = Made(name, recipe, Folder(tmp_path), tmp_path / "out", server, hub, argilla)
         done.folder.run("run", *done.asked(*sets), "--output", done.out)
         yield done
+
+
+def surroundings(hub: LocalHub, argilla: LocalArgilla, folder: Path) -> dict[str, str]:
+    return {
+        "HF_TOKEN": "test-key",
+        "GEMINI_API_KEY": "test-key",
+        "ARGILLA_API_KEY": argilla.key,
+        "HF_ENDPOINT": hub.address,
+        "HF_HOME": str(folder / "home"),
+        "HF_HUB_DISABLE_XET": "1",
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -132,11 +171,12 @@ def test_an_example_runs_to_the_end_and_gives_the_columns_its_users_know(
         assert done.server.calls() == calls, "a second run calls nothing"
     check_outcome(done.out, done.tables)
     check_columns(done.out, COLUMNS[name], tmp_path / "cache")
+    check_pushed(done)
     raw = done.tables["raw"]
     assert sum(check_verdicts(row) for row in raw) >= len(raw)
 
 
-@pytest.mark.parametrize("name", ["dpo.yaml", "jury.yaml"])
+@pytest.mark.parametrize("name", RATE_LIMITED)
 def test_an_example_finishes_where_half_of_all_calls_are_rate_limited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -145,8 +185,12 @@ def test_an_example_finishes_where_half_of_all_calls_are_rate_limited(
         by_status = done.server.stats()["by_status"]
     assert by_status["429"] > by_status["200"] / 3
     check_outcome(done.out, done.tables)
-    judges, texts = len(done.recipe["judges"]), len(done.recipe["models"])
-    assert sum(map(check_verdicts, done.tables["raw"])) == ROWS * judges * texts
+    verdicts = [verdict for row in done.tables["raw"] for verdict in row["verdicts"]]
+    assert all(None not in row["generations"] for row in done.tables["raw"])
+    assert (
+        sum(map(check_verdicts, done.tables["raw"])) == sum(len(v["order"]) for v in verdicts) > 0
+    )
+    assert (done.out / "failures.jsonl").read_text() == ""
 
 
 def test_the_binarizations_of_ultrafeedback_come_from_one_run_without_another_call(
@@ -162,8 +206,10 @@ def test_the_binarizations_of_ultrafeedback_come_from_one_run_without_another_ca
             "all": ("--format", "preference", *aspects, "--pairing", "all"),
             "kto": ("--format", "{kto: 3.5}", *aspects),
         }
-        for name, options in wanted.items():
-            done.folder.run(*run, *options, "--output", tmp_path / name)
+        for number, (name, options) in enumerate(wanted.items()):
+            others = [word for one in [*wanted][:number] for word in ("--against", tmp_path / one)]
+            said = done.folder.run(*run, *options, "--output", tmp_path / name, *others)
+            assert said.count("have another chosen answer") == number
         assert done.server.calls() == calls == ROWS * (4 + 4 + 4)
     for name in wanted:
         check_outcome(tmp_path / name, tables(tmp_path / name), raw=False)
@@ -258,6 +304,32 @@ def check_columns(out: Path, wanted: dict[str, list[str]], cache: Path) -> None:
         assert len(opened) == len(tables(out)[config])
         if config == "raw":
             assert list(opened[0]["verdicts"][0]) == VERDICT
+
+
+def check_pushed(done: Made) -> None:
+    """The Hub has what the folder has, but for the failures; Argilla a record for each row."""
+    (name,) = (name for name in done.hub.repositories if name.startswith("me/"))
+    pushed = done.hub.repositories[name]
+    assert pushed.private
+    written = {str(file.relative_to(done.out)): file for file in done.out.rglob("[!.]*.*")}
+    shown = {path: file.read_bytes() for path, file in written.items() if path[0] != "."}
+    del shown["failures.jsonl"]
+    assert pushed.files == shown
+    (dataset,) = done.argilla.datasets.values()
+    raw = {row["id"]: row for row in done.tables["raw"]}
+    assert dataset.records.keys() == raw.keys()
+    for name, record in dataset.records.items():
+        assert len(record["suggestions"]) == ratings_in(raw[name])
+
+
+def ratings_in(row: dict[str, Any]) -> int:
+    """As many as there are suggestions: for each text, aspect, or attribute, and judge."""
+    return sum(
+        len(verdict["attributes"][place] or [None])
+        for verdict in row["verdicts"]
+        for place, status in enumerate(verdict["statuses"])
+        if status == "rated"
+    )
 
 
 def check_verdicts(row: dict[str, Any]) -> int:

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.e2e.command import Simulator
-from tests.e2e.test_recipes import local_hub, settings
+from tests.e2e.test_recipes import local_source, settings
 
 from prefmill.cli.commands.check import check
 from prefmill.cli.show.tree import Asked, tree_lines
@@ -108,7 +108,7 @@ def test_check_finds_nothing_wrong_with_an_example(
     """As it stands there, but for what a machine may lack: a source on the Hub is a folder with
     rows of the same columns, and vLLM stands behind a server. Nothing answers, as nothing is
     called."""
-    local_hub(tmp_path / "hub", name)
+    local_source(tmp_path / "hub", name)
     for key in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN", "GEMINI_API_KEY"):
         monkeypatch.setenv(key, "test-key")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
