@@ -1,15 +1,19 @@
 """What the card says of agreement and bias."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from prefmill.sink.destinations.table import number, table
 from prefmill.sink.domain.figures import Figures
 
+MOST: Final = 11
+"""Different ratings of a judge that are told one by one: those of a scale from 0 to 10."""
+
 
 def measured(figures: Figures) -> str:
-    """The two sections; empty where nobody judged."""
-    parts = [_agreement(figures["agreement"]), _judges(figures)]
+    """The three sections; empty where nobody judged."""
+    judges = figures["judges"]
+    parts = [_agreement(figures["agreement"]), _ratings(judges), _judges(figures)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -50,6 +54,26 @@ def _effective(found: Figures | None) -> Iterator[str]:
         )
 
 
+def _ratings(judges: Figures) -> str:
+    rows = [
+        (name, aspect, _distribution(said["distribution"]), number(said["entropy_bits"]))
+        for name, figures in judges.items()
+        for aspect, said in figures["ratings"].items()
+    ]
+    if not rows:
+        return ""
+    head = ("judge", "aspect", "how often each rating", "entropy, bits")
+    return f"## Ratings\n\n{table(head, rows)}"
+
+
+def _distribution(counts: dict[str, int]) -> str:
+    """`1: 8%, 2: 92%`; of many, their number and range."""
+    total, said = sum(counts.values()), list(counts)
+    if len(said) > MOST:
+        return f"{len(said)} different ones from {said[0]} to {said[-1]}"
+    return ", ".join(f"{rating}: {count / total:.0%}" for rating, count in counts.items())
+
+
 def _judges(figures: Figures) -> str:
     bias, judges = figures["bias"], figures["judges"]
     if not judges:
@@ -58,14 +82,13 @@ def _judges(figures: Figures) -> str:
         (
             name,
             _percent(said["unusable_share"]),
-            _entropies(said),
             _positions(bias["position"].get(name, [])),
             number(bias["length"].get(name)),
             number(bias["family"].get(name, {}).get("self_preference")),
         )
         for name, said in judges.items()
     ]
-    head = ("judge", "unusable", "entropy, bits", "by position", "length", "own family")
+    head = ("judge", "unusable", "by position", "length", "own family")
     return (
         f"## Bias\n\n{table(head, rows)}\n\nWithin verdicts: how far ratings lie above those "
         "beside them, by shown position; correlation of rating and number of characters; and what "
@@ -75,11 +98,6 @@ def _judges(figures: Figures) -> str:
 
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.1%}"
-
-
-def _entropies(said: Figures) -> str:
-    found = [number(ratings["entropy_bits"]) for ratings in said["ratings"].values()]
-    return ", ".join(found) or "–"
 
 
 def _positions(shown: list[dict[str, Any]]) -> str:
