@@ -30,12 +30,12 @@ RECIPE: dict[str, Any] = {
     "seed": 3,
     "source": {"inline": [f"What is {n} times seven, and why?" for n in range(400)]},
     "models": {
-        name: {**CALL, "model": f"sim-{name}", "faults": {"empty": 0.03}}
+        name: {**CALL, "model": f"sim-{name}", "faults": {"empty": 0.03, "429": 0.05}}
         for name in ("river", "stone")
     },
     "generate": {"params": {"max_tokens": 64}},
     "judges": {
-        name: {**CALL, "model": f"sim-{name}", "faults": {"malformed": 0.2}}
+        name: {**CALL, "model": f"sim-{name}", "faults": {"malformed": 0.2, "500": 0.05}}
         for name in ("owl", "lark")
     },
     "judge": {"rubric": {"ultrafeedback": ["honesty", "helpfulness"]}},

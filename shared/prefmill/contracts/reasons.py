@@ -38,6 +38,12 @@ DIED: Final = "died"
 UNAVAILABLE: Final = "unavailable"
 """The model could not be had, and the recipe goes on without it; no attempt."""
 
+# Of a call that is waited for and made again: no attempt, and nothing is stored of it.
+RATE_LIMITED: Final = "rate-limited"
+"""The server is too full: 429, 503, 529."""
+OUTAGE: Final = "outage"
+"""A time-out, a server error, a lost connection, a broken answer."""
+
 # Of a text within a verdict (statuses); `rated` and `not-applicable` are no failures.
 RATED: Final = "rated"
 NOT_APPLICABLE: Final = "not-applicable"

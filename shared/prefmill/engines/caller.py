@@ -28,7 +28,7 @@ from prefmill.engines.rests import Rests
 from prefmill.engines.slots import Slots
 from prefmill.engines.streak import LONGEST, Streak
 from prefmill.engines.text import clean, one_line
-from prefmill.engines.tries import PATIENCE, Tries
+from prefmill.engines.tries import PATIENCE, Retries, Tries
 from prefmill.plugins.engine import ChatRequest, Completion, Engine
 from prefmill.plugins.errors import EngineDied, EngineError, Rejected, Transient, Unusable
 
@@ -59,6 +59,7 @@ class LaneCaller:
     ) -> None:
         self.engine = engine
         self._slots = Slots(concurrency)
+        self.retries = Retries()
         self._permits = permits
         self._on_change = on_change or (lambda: None)
         self._clock = clock
@@ -234,6 +235,7 @@ class LaneCaller:
     def _missed(self, error: Transient, tries: Tries, started: float) -> float:
         """Note a Transient failure; seconds for this request to rest."""
         tries.failures += 1
+        self.retries.note(error)
         self._misses, self._last_miss = self._misses + 1, clean(error.detail)
         wait = error.retry_after.total_seconds() if error.retry_after else 0.0
         was_told = self._gate.told

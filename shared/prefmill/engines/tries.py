@@ -1,7 +1,11 @@
 """What one request went through: how long it rests, and when it is itself at fault."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
+
+from prefmill.contracts.reasons import OUTAGE, RATE_LIMITED
+from prefmill.plugins.errors import Transient
 
 PATIENCE: Final = 5
 """So many failures, each after another call of the lane had succeeded, are the request's own."""
@@ -32,3 +36,11 @@ class Tries:
         """Seconds until the next try: exponential, with full jitter."""
         most = FIRST_BACKOFF_S * 2.0 ** min(self.failures - 1, 16)
         return chance * min(most, LONGEST_BACKOFF_S)
+
+
+class Retries(Counter[str]):
+    """Calls and probes of a lane that were Transient, by reason: each is made again."""
+
+    def note(self, error: Transient) -> None:
+        """One more."""
+        self[RATE_LIMITED if error.rate_limited else OUTAGE] += 1

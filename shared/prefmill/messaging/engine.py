@@ -6,7 +6,7 @@ Never does: retry; that is the caller's part.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -87,6 +87,11 @@ class HostedEngine:
         """What answers requests; there once `health` has been `ready`."""
         assert self._caller is not None, "a lane takes batches only when it is ready"
         return self._caller
+
+    @property
+    def retries(self) -> Mapping[str, int]:
+        """Calls that were waited for and made again, by reason."""
+        return self._caller.retries if self._caller else {}
 
     @property
     def metrics(self) -> "CollectorRegistry | None":

@@ -1,6 +1,6 @@
 """What a worker exports about its lanes, read when it is scraped: nothing on the hot path."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from prefmill.contracts.workers import LaneServed
@@ -20,7 +20,8 @@ class LaneMetrics:
         lanes = self._worker.lanes
         for name, said, count in _COUNTERS:
             yield counter(name, said, ["lane"], [([x.spec.slug], count(x)) for x in lanes])
-        yield _failures(lanes)
+        for name, said, counted in _BY_REASON:
+            yield counter(name, said, ["lane", "reason"], _rows(lanes, counted))
         for name, said, times in _HISTOGRAMS:
             yield histogram(name, said, ["lane"], [([x.spec.slug], times(x)) for x in lanes])
         for name, said, value in _GAUGES:
@@ -38,6 +39,15 @@ _COUNTERS: Final[tuple[tuple[str, str, Callable[[Lane], float]], ...]] = (
     ),
     ("prefmill_input_tokens", "Tokens read.", lambda lane: lane.counts.input_tokens),
     ("prefmill_output_tokens", "Tokens written.", lambda lane: lane.counts.output_tokens),
+)
+
+_BY_REASON: Final[tuple[tuple[str, str, Callable[[Lane], Mapping[str, int]]], ...]] = (
+    ("prefmill_failures", "Cells that failed.", lambda lane: lane.counts.failures),
+    (
+        "prefmill_retries",
+        "Calls that were waited for and made again: no attempts.",
+        lambda lane: lane.engine.retries,
+    ),
 )
 
 _HISTOGRAMS: Final[tuple[tuple[str, str, Callable[[Lane], Histogram]], ...]] = (
@@ -71,14 +81,14 @@ _GAUGES: Final[tuple[tuple[str, str, Callable[[LaneServed, Lane], float]], ...]]
 )
 
 
-def _failures(lanes: Iterable[Lane]) -> Any:
-    rows = [
+def _rows(
+    lanes: Iterable[Lane], counted: Callable[[Lane], Mapping[str, int]]
+) -> list[tuple[list[str], float]]:
+    return [
         ([lane.spec.slug, reason], count)
         for lane in lanes
-        for reason, count in lane.counts.failures.items()
+        for reason, count in counted(lane).items()
     ]
-    said = "Cells that failed, by reason."
-    return counter("prefmill_failures", said, ["lane", "reason"], rows)
 
 
 def _exported(lanes: Iterable[Lane]) -> Iterator[Any]:

@@ -142,6 +142,14 @@ async def test_what_is_transient_is_waited_out_however_often() -> None:
     assert max(clock.slept) == 30
 
 
+async def test_calls_that_are_made_again_are_counted_by_reason_the_probe_s_too() -> None:
+    busy, lost = Transient("busy", rate_limited=True), Transient("lost")
+    caller = lane(Played(playing(busy, lost, busy, DONE), probes=iter((lost, None))))
+    await caller.open(Params())
+    assert (await caller.call(ask())).completion == DONE
+    assert caller.retries == {"rate-limited": 2, "outage": 2}
+
+
 async def test_a_wait_that_the_server_names_is_kept() -> None:
     clock = Clock()
     busy = Transient("busy", timedelta(seconds=7))
