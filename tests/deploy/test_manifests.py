@@ -171,3 +171,36 @@ def test_the_component_of_traces_sets_the_variables_of_every_service(tmp_path: P
         sources = worker["spec"]["template"]["spec"]["containers"][0]["envFrom"]
         named = [source.get("configMapRef", {}).get("name") for source in sources]
         assert settings["metadata"]["name"] in named
+
+
+@pytest.mark.parametrize("overlay", ["local", "gpu", "production"])
+def test_every_service_has_an_account_of_its_own_that_is_there(overlay: str) -> None:
+    objects = load(RENDERED / f"{overlay}.yaml")
+    there = {d["metadata"]["name"] for d in objects if d["kind"] == "ServiceAccount"}
+    used = {
+        d["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"]:
+        d["spec"]["template"]["spec"]["serviceAccountName"]
+        for d in objects
+        if d["kind"] in ("Deployment", "StatefulSet", "Job")
+    }  # fmt: skip
+    assert used == {app: f"prefmill-{app}" for app in used}
+    assert set(used.values()) == there
+
+
+@pytest.mark.parametrize("overlay", ["gpu", "production"])
+def test_a_claim_that_pods_of_several_nodes_mount_may_be_mounted_by_them(overlay: str) -> None:
+    objects = load(RENDERED / f"{overlay}.yaml")
+    modes = {
+        d["metadata"]["name"]: d["spec"]["accessModes"]
+        for d in objects
+        if d["kind"] == "PersistentVolumeClaim"
+    }
+    mounted = {
+        volume["persistentVolumeClaim"]["claimName"]
+        for d in objects
+        if d["kind"] == "Deployment"
+        for volume in d["spec"]["template"]["spec"]["volumes"]
+        if "persistentVolumeClaim" in volume
+    }
+    assert mounted == modes.keys()
+    assert all(modes[name] == ["ReadWriteMany"] for name in mounted)

@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import os
 import sys
 
 from prefmill.ledger.database import HEAD, Ledger, LedgerError, open_ledger
 from prefmill.ledger.database import downgrade as migrate_back
 from prefmill.ledger.database import version as version_in
 from prefmill.settings.ledger import LedgerSettings
+from prefmill.settings.unset import SettingUnset, check
 
 
 async def _upgrade(ledger: Ledger, wait_s: float) -> str:
@@ -51,8 +53,10 @@ def main() -> None:
     back = orders.add_parser("downgrade", help="before an older version is installed again")
     back.add_argument("to", help="the migration that the older version wants")
     try:
-        print(asyncio.run(_run(parser.parse_args())))
-    except LedgerError as error:
+        arguments = parser.parse_args()
+        check(os.environ)
+        print(asyncio.run(_run(arguments)))
+    except (LedgerError, SettingUnset) as error:
         sys.exit(f"error: {error}")
 
 

@@ -1,12 +1,14 @@
 """`python -m prefmill.messaging`: makes the streams that are missing, as a cluster's setup job."""
 
 import asyncio
+import os
 import sys
 
 from prefmill.messaging.connection import connect, jetstream_of
 from prefmill.messaging.errors import NatsUnavailable
 from prefmill.messaging.topology import bootstrap, topology_of
 from prefmill.settings.service import ServiceSettings
+from prefmill.settings.unset import SettingUnset, check
 
 
 async def _run(settings: ServiceSettings) -> str:
@@ -23,8 +25,9 @@ async def _run(settings: ServiceSettings) -> str:
 def main() -> None:
     """Exit 0, or 1 with one line. What differs from the settings is said and left as it is."""
     try:
+        check(os.environ)
         print(asyncio.run(_run(ServiceSettings())))
-    except NatsUnavailable as error:
+    except (NatsUnavailable, SettingUnset) as error:
         sys.exit(f"error: {error}")
 
 

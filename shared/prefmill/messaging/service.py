@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -38,10 +39,12 @@ from prefmill.messaging.worker import Worker, connection_of
 from prefmill.plugins.errors import RecipeError
 from prefmill.settings.deployed import served
 from prefmill.settings.service import ServiceSettings, WorkerSettings
+from prefmill.settings.unset import SettingUnset, unset
 
 log: Final = logging.getLogger("prefmill.service")
 
 _POLL_S: Final = 0.05
+_SECRETS_S: Final = 60.0
 _SERVICE: Final[dict[LaneKind, str]] = {"generate": "generator", "judge": "judge"}
 
 
@@ -161,7 +164,7 @@ def serve(
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, build, process or OwnProcess()))
-    except (NatsUnavailable, RecipeError) as error:
+    except (NatsUnavailable, RecipeError, SettingUnset) as error:
         sys.exit(f"error: {error}")
 
 
@@ -178,6 +181,7 @@ async def _serve(
 ) -> None:
     probes = Probes(settings)
     await probes.start()
+    await _wait_for_secrets(settings, probes)
     await wait_for_server(settings.nats_url, settings.nats_wait_s, probes.wait)
     await wait_for_entry(settings.nats_url, settings.nats_wait_s, settings.nats_ca, probes.wait)
     app = build(probes)
@@ -186,6 +190,15 @@ async def _serve(
     await probes.stop()
     finish_traces()
     process.leave()
+
+
+async def _wait_for_secrets(settings: ServiceSettings, probes: Probes) -> None:
+    """A process cannot be given what its environment lacks: say so for a while by log and
+    readiness, then end, to be started again with what is there then."""
+    if line := unset(os.environ):
+        probes.wait(line)
+        await asyncio.sleep(min(settings.nats_wait_s, _SECRETS_S))
+        raise SettingUnset(line)
 
 
 def _end_when_shut_out(app: FastStream, url: str, probes: Probes, process: OwnProcess) -> None:
