@@ -1,8 +1,12 @@
 """The local overlay as processes: every probe green, a run through the API to its end."""
 
+import json
+import urllib.request
 from typing import Any
 
 import pytest
+
+from prefmill.contracts.channels import CHANNELS
 
 from .api import Api
 from .cluster import Cluster, load
@@ -41,6 +45,21 @@ def test_every_probe_of_every_container_passes(cluster: Cluster, services: None)
             assert passed, f"{pod.name} {kind}: {said}"
 
 
+def test_the_api_describes_itself_and_the_wire_to_people_and_to_programs(
+    cluster: Cluster, services: None
+) -> None:
+    def got(path: str) -> str:
+        root = f"http://{cluster.address('prefmill-coordinator')}:8400"
+        with urllib.request.urlopen(root + path, timeout=30) as answer:
+            return answer.read().decode()
+
+    assert "swagger" in got("/docs")
+    assert "AsyncAPI" in got("/asyncapi")
+    assert "/v1/runs" in json.loads(got("/openapi.json"))["paths"]
+    wire = json.loads(got("/asyncapi.json"))
+    assert wire["channels"].keys() == {channel.message.__name__ for channel in CHANNELS}
+
+
 def test_a_run_goes_to_its_end_through_the_api(
     cluster: Cluster, api: Api, watcher: Watcher
 ) -> None:
@@ -52,6 +71,21 @@ def test_a_run_goes_to_its_end_through_the_api(
     assert len(page["rows"]) == 200
     metrics = {pod.app: pod for pod in cluster.pods}["generator"]
     assert metrics.probe("readiness")[0]
+
+
+def test_every_line_of_a_service_s_log_is_json_and_a_batch_is_told_with_its_run(
+    cluster: Cluster, api: Api
+) -> None:
+    run = api("/v1/runs", {"recipe": RECIPE | {"name": "told", "seed": 5}})
+    assert api.finish(run["id"], lambda: None)["state"] == "finished"
+    ours = [pod for pod in cluster.pods if pod.app in ("coordinator", "generator", "judge", "sink")]
+    events = [json.loads(line) for pod in ours for line in pod.said().splitlines()]
+    mine = [event for event in events if event.get("run") == run["id"]]
+    states = [event["message"] for event in mine if "batch" not in event]
+    assert states[0] == "run told: loading: revision 1"
+    assert states[-1] == "run told: finished"
+    lanes = {event["batch"]: event["lane"] for event in mine if "batch" in event}
+    assert sorted(lanes.values()) == 7 * ["owl"] + 7 * ["river"] + 7 * ["stone"], "200 rows each"
 
 
 def test_the_networks_allow_what_was_seen_and_what_is_allowed_was_seen(

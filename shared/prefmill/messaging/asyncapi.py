@@ -1,7 +1,7 @@
 """The AsyncAPI page: every channel of the table, as a FastStream broker that is never started.
 
-Comes in: `prefmill.contracts.channels.CHANNELS`. Goes out: the document. Run as a program it
-prints it: `python -m prefmill.messaging.asyncapi > docs/asyncapi.json`.
+Comes in: `prefmill.contracts.channels.CHANNELS`. Goes out: the document, or a page that shows it.
+Run as a program it prints it: `python -m prefmill.messaging.asyncapi > docs/asyncapi.json`.
 """
 
 import json
@@ -10,12 +10,23 @@ from typing import Any
 
 from faststream.nats import JStream, NatsBroker
 from faststream.specification import AsyncAPI
+from faststream.specification.asyncapi import get_asyncapi_html
+from faststream.specification.base import Specification
 
 from prefmill.contracts.channels import CHANNELS, Channel
 
 
 def document() -> dict[str, Any]:
     """AsyncAPI 3.0 of all channels: address, message, stream, and who sends."""
+    return json.loads(_specification().to_json())
+
+
+def page() -> str:
+    """The document as FastStream's page; the browser fetches what draws it from a CDN."""
+    return get_asyncapi_html(_specification(), try_it_out_path=None)
+
+
+def _specification() -> Specification:
     broker = NatsBroker("nats://127.0.0.1:4222", logger=None)
     for channel in CHANNELS:
         _declare(broker, channel)
@@ -26,7 +37,7 @@ def document() -> dict[str, Any]:
         description="What the parts of prefmill say to each other.",
     )
     specification.add_broker(broker)
-    return json.loads(specification.to_specification().to_json())
+    return specification.to_specification()
 
 
 def _declare(broker: NatsBroker, channel: Channel) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import nats.errors
 from nats.aio.client import Client
@@ -96,7 +96,7 @@ class Held:
             self.subject,
             self.deliveries,
             error,
-            extra={"batch": _batch_id(self.data)},
+            extra=_about(self.data),
         )
         await jetstream_of(self._nc).publish(
             DEAD.subject + self.subject.partition(".")[0],
@@ -144,8 +144,13 @@ def _delivery(reply: str) -> tuple[int, Identity]:
 
 def _batch_id(data: bytes) -> str | None:
     """The id of a batch or of the batch that a reply answers, where it can be read."""
+    return _about(data).get("batch")
+
+
+def _about(data: bytes) -> dict[str, Any]:
+    """Run and batch of a message, as far as they can be read."""
     try:
         message = json.loads(data)
-        return str(message.get("batch") or message["id"])
+        return {"run": message.get("run"), "batch": str(message.get("batch") or message["id"])}
     except (ValueError, KeyError, AttributeError, TypeError):
-        return None
+        return {}

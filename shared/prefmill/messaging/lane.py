@@ -32,6 +32,8 @@ from prefmill.messaging.steps import batch_step, with_calls
 from prefmill.messaging.traces import Headers
 from prefmill.plugins.errors import RecipeError
 
+_log: Final = logging.getLogger("prefmill.lane")
+
 _GLANCE_S: Final = 0.02
 
 _LAST_WORDS_S: Final = 10.0
@@ -68,7 +70,7 @@ class Lane:
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[None] | None = None
         self.counts = Counts()
-        self._log = logging.LoggerAdapter(logging.getLogger("prefmill.lane"), {"lane": spec.slug})
+        self._log = logging.LoggerAdapter(_log, {"lane": spec.slug})
         self.loop = PullLoop(
             around.nc,
             str(WORK[spec.kind].stream),
@@ -239,7 +241,15 @@ class Lane:
         for message in messages_of(reply):
             await self._send(message, job.step.headers)
         job.step.end(problem.detail if problem else "", answered=len(job.answered))
+        self._tell(job)
         await job.held.done()
+
+    def _tell(self, job: Job) -> None:
+        about = {"run": job.batch.run, "batch": job.batch.id, "lane": self.spec.slug}
+        failed = sum(cell.failure is not None for cell in job.answered)
+        said = "answered %d cells, %d of them failed, in %.1f s"
+        lasted = time.monotonic() - job.taken
+        _log.info(said, len(job.answered), failed, lasted, extra=about)
 
     async def _send(self, message: bytes, headers: Headers) -> None:
         """Until RESULTS has it: an answer that was paid for is worth the patience."""

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 FIELDS = ("run", "batch", "lane", "reason")
-"""What an event may be about: given as `extra={"run": …}`, a key of its own in JSON."""
+"""What an event may be about: given as `extra={"run": …}`, a key of its own in JSON. `run` and
+`batch` are keys of the ledger, as in traces and in the API."""
 
 
 class JsonLines(logging.Formatter):
@@ -27,7 +28,8 @@ class JsonLines(logging.Formatter):
 
 
 def set_up_logging(level: str, form: Literal["text", "json"]) -> None:
-    """To stderr."""
+    """To stderr, what Python warns of as well."""
+    logging.captureWarnings(True)
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if form == "json":
         for handler in logging.getLogger().handlers:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from prefmill.contracts.channels import CHANNELS
-from prefmill.messaging.asyncapi import document
+from prefmill.messaging.asyncapi import document, page
 
 PAGE = Path(__file__).parents[3] / "docs" / "asyncapi.json"
 
@@ -19,3 +19,10 @@ def test_every_channel_stands_on_the_page_with_its_message() -> None:
     for channel in CHANNELS:
         entry = channels[channel.message.__name__]
         assert entry["address"].rstrip("*") == channel.subject
+
+
+def test_the_page_for_people_holds_the_document() -> None:
+    html = page()
+    assert "<title>prefmill AsyncAPI</title>" in html
+    for channel in CHANNELS:
+        assert channel.message.__name__ in html

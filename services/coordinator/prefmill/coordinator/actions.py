@@ -15,6 +15,7 @@ from prefmill.contracts.api import (
 from prefmill.coordinator.conductor import ACTIVE, Conductor
 from prefmill.coordinator.domain.named import expanded
 from prefmill.coordinator.domain.places import refuse_folder, refuse_places
+from prefmill.coordinator.events import told
 from prefmill.coordinator.forecast import forecast
 from prefmill.coordinator.status import (
     RunAction,
@@ -55,6 +56,7 @@ class Actions:
             step.end()
         self.conductor.forget(submitted.run_id, step.headers)
         run = await self.run(submitted.run_id)
+        told(run, run.state, f"revision {run.revision}")
         await self._clear(run)
         await self._withdraw(run, submitted.withdrawn)
         self.conductor.wake()
@@ -151,6 +153,7 @@ class Actions:
     async def _set(self, run: Run, state: RunState) -> None:
         async with self._ledger.begin() as connection:
             await runs.update_run(connection, run.id, state=state, reason="")
+        told(run, state)
 
     async def _stop(self, run: Run, state: RunState) -> None:
         """Nothing more is published; what no worker has yet is taken back."""

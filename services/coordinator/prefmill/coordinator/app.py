@@ -90,6 +90,7 @@ def build(settings: CoordinatorSettings, probes: Probes) -> FastStream:
             api,
             host=settings.host,
             port=settings.port,
+            log_config=None,  # it logs as we do
             log_level="warning",
             lifespan="off",
             ws="none",

@@ -8,10 +8,12 @@ from typing import Final
 
 from nats.aio.client import Client
 
+from prefmill.contracts.api import RunState
 from prefmill.contracts.workers import LaneSpec, WorkerAnnounced
 from prefmill.coordinator.budget import affordable
 from prefmill.coordinator.domain.plan import Plan
 from prefmill.coordinator.domain.unavailable import gone_slots
+from prefmill.coordinator.events import told
 from prefmill.coordinator.fleet import Fleet
 from prefmill.coordinator.loader import load
 from prefmill.coordinator.planner import plan_step
@@ -251,6 +253,7 @@ class Conductor:
                 cost = spent(await look(connection, current, plan))
                 await runs.update_run(connection, run.id, state="finished", reason="")
                 await want_whole(connection, run, cost)
+                told(run, "finished")
                 return
             lanes = await runs.lanes(connection)
             rows = await planning.rows_by_lane(connection)
@@ -270,22 +273,19 @@ class Conductor:
         except RecipeError as error:
             await self._fail(run, str(error))
         except TROUBLE as error:
-            log.warning(
-                "loading %s: %s; trying again",
-                run.name,
-                line_of(error),
-                extra={"run": run.name},
-            )
+            line = line_of(error)
+            log.warning("loading %s: %s; trying again", run.name, line, extra={"run": run.id})
         finally:
             self._loaders.pop(run.id, None)
             self.wake()
 
-    async def _set(self, run: Run, state: str) -> None:
+    async def _set(self, run: Run, state: RunState) -> None:
         async with self.ledger.begin() as connection:
             await runs.update_run(connection, run.id, state=state)
+        told(run, state)
 
     async def _fail(self, run: Run, reason: str) -> None:
-        log.warning("run %s stopped: %s", run.name, reason, extra={"run": run.name})
+        told(run, "failed", reason)
         async with self.ledger.begin() as connection:
             await runs.update_run(connection, run.id, state="failed", reason=reason)
 

@@ -191,8 +191,15 @@ async def _publish(
     for item, step in zip(ready, steps, strict=True):
         step.end()
         plan.traces.pop(item.stored.id, None)
+        _tell(plan, item)
     published = [(item.stored.id, seq) for item, (seq, _) in zip(ready, acks, strict=True)]
     await planning.record_published(connection, epoch, published)
+
+
+def _tell(plan: Plan, item: Ready) -> None:
+    if log.isEnabledFor(logging.DEBUG):
+        about = {"run": plan.run_id, "batch": str(item.stored.id), "lane": item.slot.lane}
+        log.debug("published: %d rows", item.rows, extra=about)
 
 
 def _step(plan: Plan, item: Ready) -> Step:

@@ -167,6 +167,7 @@ class Exporter:
             wait_for(lambda: self._update(job.export, directory=where))
         for place in destinations_of(job.output):
             log.info("export %d: %s", job.export.id, place.publish(folder))
+        log.info("export %d: written", job.export.id, extra={"run": job.export.run_id})
         return where
 
     def _fit(self, job: Job, judges: Pool, aspects: Pool, wait_for: WaitFor) -> None:

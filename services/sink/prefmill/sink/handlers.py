@@ -82,6 +82,7 @@ class Handlers:
         else:
             for held, reply in replies if traced() else ():
                 _trace(held, reply, began_ns)
+            _tell(replies)
             if self.counts is not None:
                 aged = [(reply, held.age_s()) for held, reply in replies]
                 self.counts.stored(aged, time.monotonic() - began)
@@ -118,6 +119,12 @@ class Handlers:
         except ValidationError as error:
             await held.bury(f"not a reply: {error}")
             return None
+
+
+def _tell(replies: Sequence[tuple[Held, Reply]]) -> None:
+    for _, reply in replies if log.isEnabledFor(logging.DEBUG) else ():
+        about = {"run": reply.run, "batch": reply.batch}
+        log.debug("stored %d cells", len(reply.cells), extra=about)
 
 
 def _trace(held: Held, reply: Reply, began_ns: int, problem: str = "") -> None:
