@@ -125,6 +125,52 @@ def test_a_model_is_added_by_one_command(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@needs_kubectl
+def test_a_model_gets_as_many_devices_as_it_is_spread_over_and_one_of_an_api_none(
+    tmp_path: Path,
+) -> None:
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
+    overlay = tmp_path / "deploy" / "k8s" / "overlays" / "gpu"
+    specs = {
+        "big": "engine: vllm\nmodel: org/big\ntensor_parallel_size: 2\npipeline_parallel_size: 2\n",
+        "far": "engine: openai\nmodel: far\n",
+    }
+    for name, text in specs.items():
+        (tmp_path / "spec.yaml").write_text(text)
+        orders = [PREFMILL, "deploy", "model", name, "spec.yaml", "--overlay", str(overlay)]
+        subprocess.run(orders, check=True, capture_output=True, cwd=tmp_path)
+    orders = ["kubectl", "kustomize", str(overlay)]
+    text = subprocess.run(orders, check=True, capture_output=True, text=True).stdout
+    pods = {
+        d["metadata"]["name"]: d["spec"]["template"]["spec"]
+        for d in yaml.safe_load_all(text)
+        if d["kind"] == "Deployment"
+    }
+    big, far = pods["prefmill-generator-big"], pods["prefmill-generator-far"]
+    assert big["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "4"
+    assert {"name": "cache", "mountPath": "/cache"} in big["containers"][0]["volumeMounts"]
+    assert "nvidia.com/gpu" not in far["containers"][0]["resources"]["limits"]
+    assert "tolerations" not in far
+    written = (overlay / "models" / "big" / "kustomization.yaml").read_text()
+    kept = (ROOT / "deploy/k8s/overlays/gpu/models/zephyr/kustomization.yaml").read_text()
+    same = written.replace("big", "zephyr").replace('gpu: "4"', 'gpu: "1"')
+    assert same == kept, "what is kept is what the command writes"
+
+
+def test_a_judge_with_devices_of_its_own_is_not_deployed_on_an_image_without_vllm(
+    tmp_path: Path,
+) -> None:
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
+    overlay = tmp_path / "deploy" / "k8s" / "overlays" / "gpu"
+    (tmp_path / "spec.yaml").write_text("engine: vllm\nmodel: org/judge\n")
+    orders = [PREFMILL, "deploy", "model", "own", str(tmp_path / "spec.yaml")]
+    orders += ["--overlay", str(overlay), "--worker", "judge"]
+    done = subprocess.run(orders, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "vllm serve" in done.stderr
+    assert not (overlay / "judges" / "own").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [

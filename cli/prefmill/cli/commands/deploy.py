@@ -1,12 +1,15 @@
 """`prefmill deploy model`: adds a model or judge to an overlay for Kubernetes."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 import yaml
 
 from prefmill.cli.stop import WRONG, Stop
+
+if TYPE_CHECKING:
+    from prefmill.contracts.workers import LaneSpec
 
 _SIDES = {"generator": "models", "judge": "judges"}
 
@@ -18,7 +21,7 @@ nameSuffix: -{name}
 labels:
   - pairs: {{prefmill.dev/lane: {name}}}
     includeSelectors: true
-configMapGenerator:
+{device}configMapGenerator:
   - name: prefmill-deployed
     files: [{name}.yaml]
 replacements:
@@ -28,6 +31,24 @@ replacements:
   - source: {{kind: Deployment, fieldPath: "metadata.labels.[prefmill.dev/lane]"}}
     targets:
       - {{select: {{kind: ScaledObject}}, fieldPaths: [spec.triggers.0.metadata.consumer]}}
+"""
+
+_DEVICE = """\
+  - pairs: {prefmill.dev/device: gpu}
+    includeTemplates: true
+"""
+"""What the component `gpu` goes by."""
+
+_DEVICES = """\
+patches:
+  # As many devices as the model's own file says; memory is the host's.
+  - target: {{kind: Deployment}}
+    patch: |-
+      - op: replace
+        path: /spec/template/spec/containers/0/resources
+        value:
+          requests: {{cpu: "4", memory: 16Gi, nvidia.com/gpu: "{gpus}"}}
+          limits: {{memory: 64Gi, nvidia.com/gpu: "{gpus}"}}
 """
 
 
@@ -59,16 +80,35 @@ def model(name: str, spec: Path, overlay: Path, worker: str) -> None:
     if folder.exists():
         raise Stop(WRONG, f"error: {folder} is there already; change its {name}.yaml")
     text = spec.read_text("utf-8")
-    _check(name, side, text)
+    gpus = _devices(name, side, text)
     folder.mkdir(parents=True)
     (folder / f"{name}.yaml").write_text(text)
-    (folder / "kustomization.yaml").write_text(_KUSTOMIZATION.format(name=name, worker=worker))
+    (folder / "kustomization.yaml").write_text(_kustomization(name, worker, gpus))
     _enter(overlay / "kustomization.yaml", side, name)
     click.echo(f"wrote {folder}; see it with: kubectl kustomize {overlay}")
+    if gpus and "components/gpu" not in (overlay / "kustomization.yaml").read_text("utf-8"):
+        click.echo(f"{overlay} lacks the component ../../components/gpu, which {name} needs")
 
 
-def _check(name: str, side: str, text: str) -> None:
-    """What the worker would say at its start is said now."""
+def _kustomization(name: str, worker: str, gpus: int) -> str:
+    device, devices = (_DEVICE, _DEVICES.format(gpus=gpus)) if gpus else ("", "")
+    return _KUSTOMIZATION.format(name=name, worker=worker, device=device) + devices
+
+
+def _devices(name: str, side: str, text: str) -> int:
+    """How many the model wants. What the worker would say at its start is said now."""
+    found = _spec(name, side, text).options.get("gpus")
+    gpus = found if isinstance(found, int) else 0
+    if gpus and side == "judges":
+        raise Stop(
+            WRONG,
+            f"error: {name} runs on devices of its own, and the judges' image has no vLLM: serve "
+            "it by `vllm serve`, and deploy {engine: openai, model: …, base_url: …}",
+        )
+    return gpus
+
+
+def _spec(name: str, side: str, text: str) -> "LaneSpec":
     import tempfile
 
     from prefmill.plugins.errors import RecipeError
@@ -79,10 +119,11 @@ def _check(name: str, side: str, text: str) -> None:
         place.mkdir()
         try:
             (place / f"{name}.yaml").write_text(text)
-            read_deployed(Path(scratch)).all_lanes()
+            (spec,) = read_deployed(Path(scratch)).all_lanes()
         except (RecipeError, OSError) as error:
             said = str(error).replace(f"{place}/", "")
             raise Stop(WRONG, f"error: {said}") from error
+    return spec
 
 
 def _enter(file: Path, side: str, name: str) -> None:

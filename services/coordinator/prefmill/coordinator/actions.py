@@ -56,7 +56,7 @@ class Actions:
             step.end()
         self.conductor.forget(submitted.run_id, step.headers)
         run = await self.run(submitted.run_id)
-        told(run, run.state, f"revision {run.revision}")
+        told(run, "loading", f"revision {run.revision}")
         await self._clear(run)
         await self._withdraw(run, submitted.withdrawn)
         self.conductor.wake()

@@ -124,7 +124,7 @@ class Handlers:
 def _tell(replies: Sequence[tuple[Held, Reply]]) -> None:
     for _, reply in replies if log.isEnabledFor(logging.DEBUG) else ():
         about = {"run": reply.run, "batch": reply.batch}
-        log.debug("stored %d cells", len(reply.cells), extra=about)
+        log.debug("stored", extra=about)
 
 
 def _trace(held: Held, reply: Reply, began_ns: int, problem: str = "") -> None:
