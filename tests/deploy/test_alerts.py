@@ -1,5 +1,6 @@
 """Alert rules and dashboards as they are written: without a Prometheus, as far as that goes."""
 
+import re
 import shutil
 import subprocess
 from collections import defaultdict
@@ -13,6 +14,8 @@ promtool = pytest.mark.skipif(
     shutil.which("promtool") is None,
     reason="promtool is not on PATH (Debian: apt-get install prometheus)",
 )
+SENT = re.compile(r"((?:\*\w+\*(?: or )?)+), ((?:“[^”]+”(?:,? and |, )?)+)")
+"""`*Runs* or *Judges*, “a panel” and “another”`."""
 TESTS = sorted((DEPLOY / "prometheus" / "tests").glob("*.yml"))
 
 
@@ -57,6 +60,20 @@ def test_every_section_of_the_runbooks_says_what_it_means_how_to_look_and_what_t
     for section in text.split("\n## ")[1:]:
         for word in ("**Means**", "**Look**", "**Do**"):
             assert section.count(word) == 1, section
+
+
+def test_every_panel_that_the_runbooks_send_one_to_is_there() -> None:
+    text = (ROOT / "docs" / "runbooks.md").read_text().replace("*Broker and ledger*", "*Broker*")
+    panels = {(query.dashboard, query.panel) for query in queries()}
+    sent = 0
+    for names, titles in re.findall(
+        r"((?:\*\w+\*(?: or )?)+), ((?:“[^”]+”(?:,? and |, )?)+)", text
+    ):
+        for dashboard in re.findall(r"\*(\w+)\*", names):
+            for title in re.findall(r"“([^”]+)”", titles):
+                assert (dashboard.lower(), title.rstrip(",")) in panels, f"{dashboard}: {title}"
+                sent += 1
+    assert sent > 12
 
 
 def test_what_is_written_from_dashboards_and_rules_is_up_to_date() -> None:
