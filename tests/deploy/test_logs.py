@@ -29,10 +29,10 @@ def test_a_batch_is_followed_by_its_id_from_its_publishing_to_the_ledger(tmp_pat
         run = started.api("/v1/runs", {"recipe": RECIPE})["id"]
         assert started.api.finish(run, lambda: None)["state"] == "finished"
         events = [json.loads(said) for each in services for said in each.said().splitlines()]
-    steps: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
-    for event in sorted(events, key=lambda each: each["time"]):
+    steps: defaultdict[str, list[str]] = defaultdict(list)
+    for event in events:
         if event.get("run") == run and "batch" in event:
-            steps[event["batch"]].append((event["time"], event["message"].split()[0]))
+            steps[event["batch"]].append(event["message"].split()[0])
     assert len(steps) == 6, "40 rows: two batches for each model, two for the judge"
     for found in steps.values():
-        assert sorted(what for _, what in found) == ["answered", "published", "stored"]
+        assert sorted(found) == ["answered", "published", "stored"]

@@ -199,7 +199,7 @@ async def _publish(
 def _tell(plan: Plan, item: Ready) -> None:
     if log.isEnabledFor(logging.DEBUG):
         about = {"run": plan.run_id, "batch": str(item.stored.id), "lane": item.slot.lane}
-        log.debug("published: %d rows", item.rows, extra=about)
+        log.debug("published %d rows", item.rows, extra=about)
 
 
 def _step(plan: Plan, item: Ready) -> Step:
