@@ -1,5 +1,6 @@
 """Destinations: where a dataset goes beside the folder that every export writes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, cast
 
@@ -16,9 +17,10 @@ class DestinationError(Exception):
 class Destination(Protocol):
     """Takes a whole dataset, as the folder of an export holds it.
 
-    Two members may be left out: `formats`, the names of the formats it reads, and `every`, after
+    Three members may be left out: `formats`, the names of the formats it reads; `every`, after
     how many finished rows of a run that goes on it wants the dataset so far (None: only the whole
-    one). A recipe says the latter as the option `every`.
+    one), which a recipe says as the option `every`; and `missing()`, what this machine lacks for it
+    in a sentence, or None, asked before anything is spent.
     """
 
     Options: ClassVar[type[Strict]]
@@ -48,6 +50,14 @@ def destinations_of(output: Output) -> list[Destination]:
     if problems:
         raise RecipeError(*problems)
     return made
+
+
+def unready(output: Output) -> Iterator[str]:
+    """What this machine lacks for the destinations of an output, each with its place."""
+    for name, place in zip(output.destinations(), destinations_of(output), strict=True):
+        missing = getattr(place, "missing", None)
+        if missing is not None and (why := missing()):
+            yield f"output.{name}: {why}"
 
 
 def _check_formats(name: str, place: Destination, output: Output) -> None:

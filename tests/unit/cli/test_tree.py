@@ -109,8 +109,9 @@ def test_check_finds_nothing_wrong_with_an_example(
     rows of the same columns, and vLLM stands behind a server. Nothing answers, as nothing is
     called."""
     local_source(tmp_path / "hub", name)
-    for key in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN", "GEMINI_API_KEY"):
-        monkeypatch.setenv(key, "test-key")
+    for key in ("OPENAI", "ANTHROPIC", "GEMINI", "ARGILLA"):
+        monkeypatch.setenv(f"{key}_API_KEY", "test-key")
+    monkeypatch.setenv("HF_TOKEN", "test-key")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "100")

@@ -348,7 +348,7 @@ def test_a_refusal_names_the_key(argilla, folder, monkeypatch):
     with pytest.raises(DestinationError, match="set ARGILLA_API_KEY to the key of an owner"):
         publish(argilla, folder)
     monkeypatch.delenv("ARGILLA_API_KEY")
-    with pytest.raises(DestinationError, match="needs a key: set ARGILLA_API_KEY"):
+    with pytest.raises(DestinationError, match="ARGILLA_API_KEY is not set"):
         publish(argilla, folder)
 
 

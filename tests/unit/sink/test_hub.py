@@ -10,7 +10,7 @@ import pytest
 
 from prefmill.contracts.recipe import Output
 from prefmill.plugins import registry
-from prefmill.plugins.destination import DestinationError, destinations_of
+from prefmill.plugins.destination import DestinationError, destinations_of, unready
 from prefmill.plugins.errors import RecipeError
 from prefmill.sink.destinations.hub import HubDestination, HubOptions
 from prefmill.sink.domain.shown import without_prompts
@@ -191,6 +191,20 @@ def test_a_destination_is_named_in_short_or_with_options():
 def test_a_wrong_destination_says_where_and_the_nearest(output, says):
     with pytest.raises(RecipeError, match=says):
         destinations_of(Output.model_validate(output))
+
+
+def test_keys_of_destinations_are_missed_before_anything_is_spent(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "none"))
+    output = Output.model_validate({"hub": "me/tiny", "argilla": "http://127.0.0.1:9"})
+    for key in ("HF_TOKEN", "ARGILLA_API_KEY"):
+        monkeypatch.delenv(key, raising=False)
+    assert list(unready(output)) == [
+        "output.hub: HF_TOKEN is not set in the environment",
+        "output.argilla: ARGILLA_API_KEY is not set in the environment",
+    ]
+    for key in ("HF_TOKEN", "ARGILLA_API_KEY"):
+        monkeypatch.setenv(key, "key")
+    assert list(unready(output)) == []
 
 
 def test_every_destination_is_listed_as_installed():

@@ -46,9 +46,14 @@ def _resolved(recipe: LoadedRecipe) -> "Resolved":
 def _plan(recipe: LoadedRecipe, resolved: "Resolved") -> RunPlan:
     """The plan of a recipe, as if nothing were stored. Stop with every problem."""
     from prefmill.coordinator.domain.estimate import estimate
+    from prefmill.plugins.destination import unready
+    from prefmill.plugins.errors import RecipeError
 
     with recipe_errors(recipe):
-        return estimate(resolved, resolved.prompts())
+        plan = estimate(resolved, resolved.prompts())
+        if lacks := list(unready(resolved.recipe.output)):
+            raise RecipeError(*lacks)
+    return plan
 
 
 def _asked(resolved: "Resolved") -> list[Asked]:

@@ -14,6 +14,7 @@ def check(recipe: dict[str, Any]) -> tuple[list[str], bool]:
     from prefmill.contracts.workers import needs_devices
     from prefmill.coordinator.domain.missing import lacking
     from prefmill.coordinator.domain.resolved import resolve
+    from prefmill.plugins.destination import unready
     from prefmill.plugins.errors import RecipeError
 
     try:
@@ -21,7 +22,7 @@ def check(recipe: dict[str, Any]) -> tuple[list[str], bool]:
     except RecipeError as error:
         return list(error.problems), False
     devices = any(needs_devices(m.lane) for m in (*resolved.models, *resolved.judges))
-    return list(lacking(resolved, _lacking)), devices
+    return [*lacking(resolved, _lacking), *unready(resolved.recipe.output)], devices
 
 
 def _lacking(model: Any) -> str | None:

@@ -77,6 +77,10 @@ class ArgillaDestination:
         self.options = options
         self.pause = pause
 
+    def missing(self) -> str | None:
+        """The key, where there is none."""
+        return None if os.environ.get(KEY) else f"{KEY} is not set in the environment"
+
     def publish(self, folder: Path) -> str:
         """Make the dataset, or go on with it. DestinationError if the server refuses, cannot be
         reached, or has another dataset of that name."""
@@ -92,10 +96,9 @@ class ArgillaDestination:
         return f"{client.url}/dataset/{dataset['id']}/annotation-mode"
 
     def _client(self) -> ArgillaClient:
-        key = os.environ.get(KEY)
-        if not key:
-            raise DestinationError(f"output.argilla needs a key: set {KEY}, and export again")
-        return ArgillaClient(self.options.url, key, self.pause)
+        if why := self.missing():
+            raise DestinationError(f"output.argilla: {why}, and export again")
+        return ArgillaClient(self.options.url, os.environ[KEY], self.pause)
 
     def _layout(self, manifest: dict[str, Any]) -> Layout:
         wanted = self.options

@@ -30,6 +30,8 @@ MARK: Final = "- prefmill"
 
 T = TypeVar("T")
 
+_INSTALL: Final = "huggingface_hub is not installed: pip install 'prefmill-sink[hub]'"
+
 
 class HubOptions(Strict):
     """`hub: me/name`, or `hub: {repo: me/name, private: false}`."""
@@ -58,6 +60,14 @@ class HubDestination:
         self.options = options
         self.every = options.every
         self.pause = pause
+
+    def missing(self) -> str | None:
+        """The library or a token, where there is none."""
+        try:
+            from huggingface_hub import get_token
+        except ImportError:
+            return _INSTALL
+        return None if get_token() else "HF_TOKEN is not set in the environment"
 
     def publish(self, folder: Path) -> str:
         """Send and show the dataset; its address. DestinationError if the Hub refuses, cannot be
@@ -218,10 +228,7 @@ def _api() -> Any:
     try:
         from huggingface_hub import HfApi
     except ImportError as error:
-        raise DestinationError(
-            "output.hub needs huggingface_hub, which is not installed: "
-            "pip install 'prefmill-sink[hub]'"
-        ) from error
+        raise DestinationError(f"output.hub: {_INSTALL}") from error
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=os.environ.get("HF_TOKEN"))
 
 
