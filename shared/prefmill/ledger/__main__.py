@@ -9,7 +9,7 @@ from prefmill.ledger.database import HEAD, Ledger, LedgerError, open_ledger
 from prefmill.ledger.database import downgrade as migrate_back
 from prefmill.ledger.database import version as version_in
 from prefmill.settings.ledger import LedgerSettings
-from prefmill.settings.unset import SettingUnset, check
+from prefmill.settings.unset import Misconfigured, check
 
 
 async def _upgrade(ledger: Ledger, wait_s: float) -> str:
@@ -56,7 +56,7 @@ def main() -> None:
         arguments = parser.parse_args()
         check(os.environ)
         print(asyncio.run(_run(arguments)))
-    except (LedgerError, SettingUnset) as error:
+    except (LedgerError, Misconfigured) as error:
         sys.exit(f"error: {error}")
 
 

@@ -8,7 +8,7 @@ from prefmill.messaging.connection import connect, jetstream_of
 from prefmill.messaging.errors import NatsUnavailable
 from prefmill.messaging.topology import bootstrap, topology_of
 from prefmill.settings.service import ServiceSettings
-from prefmill.settings.unset import SettingUnset, check
+from prefmill.settings.unset import Misconfigured, check
 
 
 async def _run(settings: ServiceSettings) -> str:
@@ -27,7 +27,7 @@ def main() -> None:
     try:
         check(os.environ)
         print(asyncio.run(_run(ServiceSettings())))
-    except (NatsUnavailable, SettingUnset) as error:
+    except (NatsUnavailable, Misconfigured) as error:
         sys.exit(f"error: {error}")
 
 

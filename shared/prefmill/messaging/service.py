@@ -39,12 +39,12 @@ from prefmill.messaging.worker import Worker, connection_of
 from prefmill.plugins.errors import RecipeError
 from prefmill.settings.deployed import served
 from prefmill.settings.service import ServiceSettings, WorkerSettings
-from prefmill.settings.unset import SettingUnset, unset
+from prefmill.settings.unset import Misconfigured, unset
 
 log: Final = logging.getLogger("prefmill.service")
 
 _POLL_S: Final = 0.05
-_SECRETS_S: Final = 60.0
+_TOLD_S: Final = 60.0
 _SERVICE: Final[dict[LaneKind, str]] = {"generate": "generator", "judge": "judge"}
 
 
@@ -136,17 +136,23 @@ def _middlewares(registry: Any) -> tuple[Any, ...]:
 def serve_worker(work: CellWork, settings: WorkerSettings) -> None:
     """Be a worker in a process of its own. Leaves by SystemExit 1, with one line, when NATS is
     not there; with exit code 1 when an engine that runs in processes of its own has died."""
-    try:
-        served(settings, work.kind)
-    except RecipeError as error:
-        sys.exit(f"error: {error}")
     process = OwnProcess()
     serve(
         f"prefmill-{_SERVICE[work.kind]}",
         settings,
         lambda probes: worker_app(work, settings, process, probes),
         process,
+        _fault(settings, work.kind),
     )
+
+
+def _fault(settings: WorkerSettings, kind: LaneKind) -> str:
+    """What a worker's settings name that cannot be served."""
+    try:
+        served(settings, kind)
+    except RecipeError as error:
+        return str(error)
+    return ""
 
 
 def serve(
@@ -154,17 +160,19 @@ def serve(
     settings: ServiceSettings,
     build: Callable[[Probes], FastStream],
     process: OwnProcess | None = None,
+    fault: str = "",
 ) -> None:
     """Run what `build` makes, inside a fresh loop, until SIGTERM or SIGINT; traces call it `name`.
-    Leaves by SystemExit with one line when NATS is not there; with exit code 1, at once, when it
-    does not let the service in any more."""
+    With a `fault` of its settings it only says so for a while, then ends. Leaves by SystemExit
+    with one line then, and when NATS is not there; with exit code 1, at once, when it does not let
+    the service in any more."""
     settle_memory()
     set_up_logging(settings.log_level, settings.log_format)
     start_traces(name)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, build, process or OwnProcess()))
-    except (NatsUnavailable, RecipeError, SettingUnset) as error:
+            runner.run(_serve(settings, build, process or OwnProcess(), fault))
+    except (NatsUnavailable, RecipeError, Misconfigured) as error:
         sys.exit(f"error: {error}")
 
 
@@ -177,11 +185,14 @@ def settle_memory() -> None:
 
 
 async def _serve(
-    settings: ServiceSettings, build: Callable[[Probes], FastStream], process: OwnProcess
+    settings: ServiceSettings,
+    build: Callable[[Probes], FastStream],
+    process: OwnProcess,
+    fault: str,
 ) -> None:
     probes = Probes(settings)
     await probes.start()
-    await _wait_for_secrets(settings, probes)
+    await _tell(fault or unset(os.environ), settings, probes)
     await wait_for_server(settings.nats_url, settings.nats_wait_s, probes.wait)
     await wait_for_entry(settings.nats_url, settings.nats_wait_s, settings.nats_ca, probes.wait)
     app = build(probes)
@@ -192,13 +203,15 @@ async def _serve(
     process.leave()
 
 
-async def _wait_for_secrets(settings: ServiceSettings, probes: Probes) -> None:
-    """A process cannot be given what its environment lacks: say so for a while by log and
+async def _tell(fault: str, settings: ServiceSettings, probes: Probes) -> None:
+    """A process cannot be given other settings: say what is wrong with them for a while by log and
     readiness, then end, to be started again with what is there then."""
-    if line := unset(os.environ):
-        probes.wait(line)
-        await asyncio.sleep(min(settings.nats_wait_s, _SECRETS_S))
-        raise SettingUnset(line)
+    if not fault:
+        return
+    if settings.probe_port is not None:
+        probes.wait(fault)
+        await asyncio.sleep(min(settings.nats_wait_s, _TOLD_S))
+    raise Misconfigured(fault)
 
 
 def _end_when_shut_out(app: FastStream, url: str, probes: Probes, process: OwnProcess) -> None:

@@ -8,8 +8,8 @@ _LEFT: Final = re.compile(r"\$\((\w+)\)")
 """What Kubernetes leaves of a variable within another one, if it is not set."""
 
 
-class SettingUnset(Exception):
-    """A setting of this process was made from what is not set; the message says which."""
+class Misconfigured(Exception):
+    """This process was given settings that it cannot serve with; the message says which."""
 
 
 def unset(env: Mapping[str, str]) -> str:
@@ -25,6 +25,6 @@ def unset(env: Mapping[str, str]) -> str:
 
 
 def check(env: Mapping[str, str]) -> None:
-    """SettingUnset if a setting holds what is not set."""
+    """Misconfigured if a setting holds what is not set."""
     if line := unset(env):
-        raise SettingUnset(line)
+        raise Misconfigured(line)

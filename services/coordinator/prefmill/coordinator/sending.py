@@ -28,7 +28,8 @@ async def upload(request: Request) -> Upload:
         raise HTTPException(507, f"{uploads.folder} cannot take it: {error.strerror}") from error
 
 
-@sending.api_route("/uploads/{sha256}", methods=["GET", "HEAD"])
+@sending.head("/uploads/{sha256}", include_in_schema=False)
+@sending.get("/uploads/{sha256}")
 async def uploaded(sha256: Sha256, request: Request) -> Upload:
     """Whether a file of this hash is here: it need not be sent again."""
     found = _uploads(request).find(sha256)
