@@ -1,5 +1,7 @@
 """The sentences in italics of the design, each on real NATS and Postgres."""
 
+from dataclasses import replace
+
 from prefmill.contracts.work import GenerateBatch
 from prefmill.ledger.replay import dead_batches, replay
 from prefmill.messaging.connection import jetstream_of
@@ -216,6 +218,16 @@ async def test_what_a_later_attempt_answered_is_filled_and_no_attempt_is_made_ag
     assert await rig.work() == 0
     where = f"run_id = {rig.plan.run_id} AND done = reused"
     assert await rig.count("tally", f"{where} AND attempts + input_tokens = 0") == 3
+
+
+async def test_answers_that_come_with_rows_are_judged_by_a_plan_made_before_they_were_loaded(
+    rig: Rig,
+) -> None:
+    given = {"prompt": "Why?", "responses": {"x": "So.", "y": "Thus."}}
+    made = await rig.submit(recipe(source={"inline": [given]}, models={}))
+    rig.plan = replace(made, given={})
+    assert await rig.work() == 2
+    assert rig.plan.given == made.given
 
 
 async def test_fresh_reuses_nothing(rig: Rig) -> None:

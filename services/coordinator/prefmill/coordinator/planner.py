@@ -13,11 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from prefmill.coordinator.domain.batching import group
 from prefmill.coordinator.domain.cells import Lacking, lacking
 from prefmill.coordinator.domain.plan import Carried, Plan
+from prefmill.coordinator.states import states_of
 from prefmill.coordinator.windows import Windows
 from prefmill.ledger import planning, reuse, runs
 from prefmill.ledger.database import Ledger, retried
 from prefmill.ledger.planning import StoredBatch
-from prefmill.ledger.row_states import RowState, row_states
+from prefmill.ledger.row_states import RowState
 from prefmill.messaging.traces import begin, traced
 
 CLOSED_AT_ONCE: Final = 256
@@ -111,9 +112,7 @@ async def _states(
     positions = {row for batch in batches for row in batch.rows}
     if plan.desired.rows is not None:
         positions = {row for row in positions if row < plan.desired.rows}
-    return await row_states(
-        connection, plan.run_id, sorted(positions), sources=plan.desired.principles is not None
-    )
+    return await states_of(connection, plan, sorted(positions))
 
 
 def _reasons(batches: Sequence[StoredBatch]) -> Reasons:

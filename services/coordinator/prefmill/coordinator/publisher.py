@@ -15,11 +15,12 @@ from prefmill.contracts.channels import WORK, subject_of
 from prefmill.coordinator.domain.batching import fitting, generate_rows, judge_rows, message
 from prefmill.coordinator.domain.cells import Lacking, lacking
 from prefmill.coordinator.domain.plan import Carried, Plan, PlanSlot
+from prefmill.coordinator.states import states_of
 from prefmill.coordinator.windows import Windows
 from prefmill.ledger import planning, rows, runs
 from prefmill.ledger.database import Ledger, retried
 from prefmill.ledger.planning import StoredBatch
-from prefmill.ledger.row_states import RowState, row_states
+from prefmill.ledger.row_states import RowState
 from prefmill.messaging.connection import jetstream_of
 from prefmill.messaging.traces import NOWHERE, SILENT, Step, begin, traced
 from prefmill.messaging.work import epoch_of, publish_work
@@ -127,17 +128,10 @@ async def _carried(
     carried = {batch.id: plan.carried.pop(batch.id, None) for batch in batches}
     forgotten = [batch for batch in batches if carried[batch.id] is None]
     positions = sorted({row for batch in forgotten for row in batch.rows})
-    states = await _states(connection, plan, positions) if positions else []
+    states = await states_of(connection, plan, positions)
     lacks = {state.position: (state, lacking(state, plan)) for state in states}
     derived = {batch.id: _of_slot(lacks, batch) for batch in forgotten}
     return {batch: rows or derived.get(batch, []) for batch, rows in carried.items()}
-
-
-async def _states(
-    connection: AsyncConnection, plan: Plan, positions: Sequence[int]
-) -> list[RowState]:
-    principled = plan.desired.principles is not None
-    return await row_states(connection, plan.run_id, positions, sources=principled)
 
 
 def _of_slot(lacks: dict[int, tuple[RowState, list[Lacking]]], batch: StoredBatch) -> Carried:

@@ -9,11 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from prefmill.coordinator.domain.batching import ROWS
 from prefmill.coordinator.domain.plan import Plan, PlanSlot
 from prefmill.coordinator.domain.unavailable import gone_slots, lost_cells
+from prefmill.coordinator.states import states_of
 from prefmill.coordinator.streams import Streams
 from prefmill.ledger import planning, runs
 from prefmill.ledger.database import Ledger, retried
 from prefmill.ledger.planning import StoredBatch
-from prefmill.ledger.row_states import RowState, row_states
+from prefmill.ledger.row_states import RowState
 from prefmill.ledger.unavailable import Lost, give_up, lost_batches, redrawn
 
 log: Final = logging.getLogger("prefmill.coordinator")
@@ -64,7 +65,7 @@ async def _rows(
     connection: AsyncConnection, plan: Plan, batches: Sequence[StoredBatch]
 ) -> dict[int, RowState]:
     positions = sorted({row for batch in batches for row in batch.rows})
-    states = await row_states(connection, plan.run_id, positions) if positions else []
+    states = await states_of(connection, plan, positions)
     return {row.position: row for row in states}
 
 
