@@ -59,6 +59,7 @@ COLUMNS: dict[str, dict[str, list[str]]] = {
         "kto": named("prompt completion label"),
     },
     "prometheus.yaml": {"raw": RAW},
+    "prometheus-relative.yaml": {"raw": RAW, "trl": TRL},
     "quickstart.yaml": {"raw": RAW, "trl": TRL, "preference": PREFERENCE},
     "ultrafeedback-distilabel.yaml": {
         "raw": RAW,

@@ -120,13 +120,21 @@ class Made:
     argilla: LocalArgilla
 
     @property
+    def rated(self) -> bool:
+        """Whether people can rate something: of comparisons they are asked nothing."""
+        rubric = self.recipe["judge"]["rubric"]
+        return not (isinstance(rubric, dict) and "relative" in rubric.values())
+
+    @property
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         return tables(self.out)
 
     def asked(self, *more: str) -> tuple[str | Path, ...]:
-        """The command's arguments, but for the folder. It goes to the Hub and to Argilla in any
-        case."""
-        sets = [*settings(self.recipe, self.server), f"output.argilla.url={self.argilla.address}"]
+        """The command's arguments, but for the folder. It goes to the Hub in any case, and to
+        Argilla if people can rate it."""
+        sets = [*settings(self.recipe, self.server)]
+        if self.rated:
+            sets.append(f"output.argilla.url={self.argilla.address}")
         if "hub" not in self.recipe["output"]:
             sets.append(f"output.hub=me/{self.recipe['name']}")
         return (
@@ -307,7 +315,8 @@ def check_columns(out: Path, wanted: dict[str, list[str]], cache: Path) -> None:
 
 
 def check_pushed(done: Made) -> None:
-    """The Hub has what the folder has, but for the failures; Argilla a record for each row."""
+    """The Hub has what the folder has, but for the failures; Argilla a record for each row, if
+    people can rate them."""
     (name,) = (name for name in done.hub.repositories if name.startswith("me/"))
     pushed = done.hub.repositories[name]
     assert pushed.private
@@ -315,11 +324,12 @@ def check_pushed(done: Made) -> None:
     shown = {path: file.read_bytes() for path, file in written.items() if path[0] != "."}
     del shown["failures.jsonl"]
     assert pushed.files == shown
-    (dataset,) = done.argilla.datasets.values()
+    assert len(done.argilla.datasets) == done.rated
     raw = {row["id"]: row for row in done.tables["raw"]}
-    assert dataset.records.keys() == raw.keys()
-    for name, record in dataset.records.items():
-        assert len(record["suggestions"]) == ratings_in(raw[name])
+    for dataset in done.argilla.datasets.values():
+        assert dataset.records.keys() == raw.keys()
+        for name, record in dataset.records.items():
+            assert len(record["suggestions"]) == ratings_in(raw[name])
 
 
 def ratings_in(row: dict[str, Any]) -> int:
@@ -340,7 +350,7 @@ def check_verdicts(row: dict[str, Any]) -> int:
         rated += len(shown)
         assert set(shown) <= set(verdict["order"])
         qualities = {i: quality_of(row["generations"][i]) for i in shown}
-        if verdict["rubric"] == "pairwise":
+        if verdict["rubric"] in ("pairwise", "prometheus") and len(verdict["order"]) == 2:
             first, second = shown
             difference = qualities[first] - qualities[second]
             won = 0.5 if difference == 0 else float(difference > 0)
