@@ -170,7 +170,7 @@ def test_functions_of_a_file_work_in_every_process_and_after_the_run(tmp_path: P
         assert calls == 2 * (2 + 2)
         check_halved(tmp_path / "out", 2)
         manifest = json.loads((tmp_path / "out" / "run.json").read_text())
-        assert manifest["recipe"]["plugins"].keys() == {str(mine)}
+        assert manifest["recipe"]["plugins"].keys() == {"mine.py"}
         folder.run("export", "file", "--format", "flat", "--output", tmp_path / "again")
         assert tables(tmp_path / "again")["flat"] == tables(tmp_path / "out")["flat"]
         mine.write_text(dedent(MINE).replace("/ 2", "/ 4"))
