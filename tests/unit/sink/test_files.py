@@ -263,6 +263,22 @@ def test_what_is_written_opens_with_datasets(opened, rows, tmp_path):
         assert loaded.column_names == pq.read_schema(shard).names
 
 
+def test_data_that_has_changed_is_not_taken_from_the_cache_of_datasets(opened, rows, tmp_path):
+    import datasets
+
+    def loaded(folder):
+        cache = str(tmp_path / "cache")
+        return datasets.load_dataset(str(folder), "raw", split="train", cache_dir=cache)["id"]
+
+    export(opened(["raw"]), rows[:6])
+    assert list(loaded(tmp_path / "out")) == [row.row.prompt.id for row in rows[:6]]
+    export(opened(["raw"], spec="two"), rows[2:6])
+    assert list(loaded(tmp_path / "out")) == [row.row.prompt.id for row in rows[2:6]]
+    other = tmp_path / "elsewhere" / "out"
+    export(opened(["raw"], folder=other), rows[:1])
+    assert list(loaded(other)) == [rows[0].row.prompt.id]
+
+
 def test_a_config_without_a_record_is_counted_but_does_not_spoil_the_others(opened, rows, tmp_path):
     import datasets
 

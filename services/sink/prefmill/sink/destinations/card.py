@@ -40,12 +40,18 @@ def card_of(
     outcome: Mapping[str, FormatOutcome],
     figures: Figures,
     not_written: Collection[str] = (),
+    contents: Mapping[str, str] | None = None,
 ) -> str:
     """The README.md. `opens` is the config that opens where none is named. A config without a
     record is counted, but not listed for loading: `datasets` opens no empty split. `not_written`
-    are the configs whose format failed."""
+    are the configs whose format failed, `contents` digests of what the others hold."""
     parts = (
-        _front(facts, opens, {name: sums for name, sums in outcome.items() if sums.records}),
+        _front(
+            facts,
+            opens,
+            {name: sums for name, sums in outcome.items() if sums.records},
+            contents or {},
+        ),
         f"# {facts.name}\n\nPreference data made with prefmill {facts.version}.",
         _outcomes(facts, outcome, not_written),
         _models(facts, figures["models"]),
@@ -58,7 +64,14 @@ def card_of(
     return "\n\n".join(part for part in parts if part)
 
 
-def _front(facts: CardFacts, opens: str, configs: Mapping[str, FormatOutcome]) -> str:
+def _front(
+    facts: CardFacts,
+    opens: str,
+    configs: Mapping[str, FormatOutcome],
+    contents: Mapping[str, str],
+) -> str:
+    """With a description of each config's content: `datasets` finds what it has cached of a folder
+    by the folder's name and what stands here, so other data must not read alike."""
     lines = ["---", f"pretty_name: {json.dumps(facts.name)}", "tags:", "- preference", "- prefmill"]
     lines += ["configs:"] if configs else []
     for config, sums in configs.items():
@@ -66,6 +79,8 @@ def _front(facts: CardFacts, opens: str, configs: Mapping[str, FormatOutcome]) -
         for side, records in {"train": sums.records - sums.test, "test": sums.test}.items():
             path = json.dumps(f"{config}/{side}-*.parquet")
             lines += [f"  - split: {side}", f"    path: {path}"] if records else []
+        if config in contents:
+            lines.append(f"  description: {json.dumps(f'content {contents[config][:16]}')}")
         lines += ["  default: true"] if config == opens else []
     return "\n".join([*lines, "---"])
 

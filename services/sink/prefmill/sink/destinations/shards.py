@@ -4,6 +4,7 @@ Shard k holds the records of the prompts at positions [k × shard_rows, (k + 1) 
 export that was killed goes on at the first shard that is not whole, and its bytes are the same.
 """
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -59,7 +60,8 @@ class ShardWriter:
         self._folder = DatasetFolder(directory, self.schemas, digest)
         self._outcome = dict.fromkeys(self.schemas, NOTHING)
         self._summary = summary.empty()
-        self._files: list[str] = []
+        self._files: dict[str, str] = {}
+        """Those of whole shards, with their SHA-256."""
         self.failed: dict[str, str] = {}
         """Configs that are not written, as their format failed, and what is wrong."""
         self.rows = 0
@@ -104,9 +106,11 @@ class ShardWriter:
         """Make the open shard whole, its counts last."""
         self._each(self._close)
         tallies = self._written(self._tallies)
+        outcome = {name: tally.outcome().model_dump() for name, tally in tallies.items()}
         counts = {
             "prompts": self._prompts,
-            "outcome": {name: tally.outcome().model_dump() for name, tally in tallies.items()},
+            "outcome": outcome,
+            "files": {name: self._hash(name) for name in files_of(self._shard, outcome)},
             "failed": self.failed,
             "failures": self._failures,
             "summary": self._counts,
@@ -129,7 +133,7 @@ class ShardWriter:
         done = self._written(self._outcome)
         staged = self._folder.staged
         opens = opening(self.formats, done)
-        card = card_of(facts, opens, done, self.figures, self.failed)
+        card = card_of(facts, opens, done, self.figures, self.failed, self._contents(done))
         write_lines(staged / "README.md", [card.rstrip()])
         outcome = {name: sums.model_dump() for name, sums in done.items()}
         told = {"outcome": outcome, "not_written": list(self.failed), "summary": self.figures}
@@ -205,8 +209,22 @@ class ShardWriter:
             self._outcome[name] = added(self._outcome[name], FormatOutcome.model_validate(sums))
         self.failed |= counts["failed"]
         summary.add(self._summary, counts["summary"])
-        self._files += files_of(self._shard, counts["outcome"])
+        unknown = dict.fromkeys(files_of(self._shard, counts["outcome"]), "")
+        self._files |= counts.get("files", unknown)
         self._shard += 1
+
+    def _hash(self, name: str) -> str:
+        with (self._folder.staged / name).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def _contents(self, configs: Iterable[str]) -> dict[str, str]:
+        """Config → a digest of its files."""
+        return {
+            config: digest_of(
+                [(n, sha) for n, sha in self._files.items() if n.split("/")[0] == config]
+            ).hex()
+            for config in configs
+        }
 
     def _begin(self) -> None:
         self._position = -1
