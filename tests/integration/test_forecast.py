@@ -10,7 +10,7 @@ from prefmill.coordinator.forecast import forecast
 from prefmill.coordinator.submission import difference
 from prefmill.plugins.errors import RecipeError
 
-from .rig import RECIPE, Rig, failed, recipe, reply_to
+from .rig import RECIPE, Rig, recipe, second_time
 
 PAIR = {"generate": {"sampler": {"sample": 2}}}
 THREE = {"models": {**RECIPE["models"], "c": {"engine": "simulated", "model": "sim-c"}}}
@@ -64,11 +64,7 @@ async def test_a_run_of_another_name_calls_what_was_announced(
 async def test_answers_of_later_attempts_are_found_as_well(rig: Rig) -> None:
     await rig.submit(recipe())
 
-    def second_time(batch: object) -> object:
-        reply = reply_to(batch)  # type: ignore[arg-type]
-        return failed(reply) if any(not cell.attempt for cell in reply.cells) else reply  # type: ignore[attr-defined]
-
-    await rig.work(second_time)  # type: ignore[arg-type]
+    await rig.work(second_time)
     plan = await planned(rig, recipe(name="other"))
     assert (calls(plan), stored(plan)) == (0, 12)
 

@@ -48,8 +48,12 @@ def test_prompts_of_one_side_and_those_without_anything_chosen_are_not_compared(
 
 
 def test_every_layout_of_preferences_is_read_the_same(tmp_path: Path) -> None:
-    last = lambda text: turns(text)[-1:]  # noqa: E731
-    spoken = lambda text: {"from": "gpt", "value": text}  # noqa: E731
+    def last(text: str) -> list[dict[str, str]]:
+        return turns(text)[-1:]
+
+    def spoken(text: str) -> dict[str, str]:
+        return {"from": "gpt", "value": text}
+
     ranking = {"id": "p", "responses": ["yes ", "no"], "ranks": [1, 2]}
     labels = [
         {"id": "p", "completion": last(text), "label": text == "yes"} for text in ("yes", "no")

@@ -35,14 +35,14 @@ def _move_to(cores: Cores) -> None:
     if sys.platform != "linux":
         return
     for thread in _threads("self"):
-        with suppress(ProcessLookupError):
+        with suppress(OSError):  # it has ended, or this machine forbids it: slower, not wrong
             os.sched_setaffinity(int(thread.name), cores)
 
 
 def _cores(thread: Path) -> Cores:
     """Of a thread of any process; empty if it has ended."""
     if sys.platform == "linux":
-        with suppress(ProcessLookupError):
+        with suppress(OSError):
             return Cores(os.sched_getaffinity(int(thread.name)))
     return Cores()
 

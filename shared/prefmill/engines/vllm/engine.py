@@ -63,10 +63,8 @@ class VllmEngine:
         self._tail = host.ErrorTail()
         _log.info("loading %s", self._options.model)
         use_all_cores()
-        try:
-            self._engine = await host.started(self._options, self._paced, self._tail)
-        finally:
-            keep_off_workers()
+        self._engine = await host.started(self._options, self._paced, self._tail)
+        self._settle()
         try:
             await self._equip()
         except BaseException:
@@ -112,6 +110,12 @@ class VllmEngine:
         engine, self._engine, self._prompts = self._engine, None, None
         if engine is not None:
             await asyncio.to_thread(engine.shutdown)
+            self._settle()
+
+    def _settle(self) -> None:
+        """Leave the cores on which models of this process compute to them. A GPU's workers may be
+        bound to cores near it, where this process does well too."""
+        if host.on_cpu():
             keep_off_workers()
 
     def _paced(self, most: int) -> Pace:

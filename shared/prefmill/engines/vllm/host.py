@@ -45,6 +45,11 @@ def folder_problem(options: VllmOptions) -> str:
     return "" if adapter is None else adapter_problem(adapter)
 
 
+def on_cpu() -> bool:
+    """Whether this build of vLLM computes on the CPU."""
+    return bool(library("platforms").current_platform.is_cpu())
+
+
 async def started(options: VllmOptions, pace: Callable[[int], Pace], tail: ErrorTail) -> Any:
     """The running AsyncLLM. The event loop goes on while the model loads. Unusable with the cause
     if it cannot be started."""
@@ -94,7 +99,7 @@ def _arguments(options: VllmOptions) -> dict[str, Any]:
     folder = folder_of(options.model)
     if folder is not None:
         arguments["model"] = str(folder)
-    if library("platforms").current_platform.is_cpu():
+    if on_cpu():
         arguments.setdefault("enable_chunked_prefill", False)
     adapter_folder = folder_of(options.lora) if options.lora else None
     rank = rank_of(adapter_folder) if adapter_folder else None
