@@ -1,5 +1,6 @@
 # prefmill. `make` prints this help. Everything installs into .venv at the root.
-PYTHON ?= python3
+# The fastest Python at hand if none is named: requirements/python.py.
+PYTHON ?=
 UV := .uv/bin/uv
 BIN := .venv/bin
 DISTS := shared services/coordinator services/generator services/judge services/sink cli
@@ -16,11 +17,11 @@ help: ## print this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 $(UV):
-	$(PYTHON) -m venv .uv
+	$(or $(PYTHON),python3) -m venv .uv
 	.uv/bin/pip install --quiet --disable-pip-version-check uv
 
 $(STAMP): $(UV) requirements/dev.txt $(addsuffix /pyproject.toml,$(DISTS))
-	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
+	test -x $(BIN)/python || $(UV) venv --quiet --python $(or $(PYTHON),$$(python3 requirements/python.py)) .venv
 	test -e $(VLLM) || $(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
 	test ! -e $(VLLM) || $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --require-hashes -r requirements/$$(cat $(VLLM)).txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(addprefix -e ./,$(DISTS))
