@@ -9,6 +9,8 @@ from typing import Final
 MISSING_INSTRUCTION: Final = "missing-instruction"
 NOT_TEXT: Final = "not-text"
 TOO_LONG: Final = "too-long"
+MISSING_RESPONSES: Final = "missing-responses"
+"""No text among its `responses`: nothing to judge, and nobody is to answer."""
 DUPLICATE_ID: Final = "duplicate-id"
 BAD_ROW: Final = "bad-row"
 """The line, record or conversation could not be read: broken JSON, invalid UTF-8, wrong turns."""

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from prefmill.contracts.chat import Failure
 from prefmill.contracts.results import Reading
 from prefmill.contracts.rows import Prompt
+from prefmill.ledger.lost import LOST_CELLS
 
 READINGS: TypeAdapter[tuple[Reading, ...]] = TypeAdapter(tuple[Reading, ...])
 
@@ -61,8 +62,8 @@ _VERDICTS = sa.text("""
     SELECT position, slot_id, aspect, sample, target, model, shown, readings::text, raw
     FROM verdict WHERE run_id = :run AND position = ANY(:rows)
 """)
-_FAILURES = sa.text("""
-    SELECT position, slot_id, aspect, sample, target, reason, detail FROM failure
+_FAILURES = sa.text(f"""
+    SELECT position, slot_id, aspect, sample, target, reason, detail FROM {LOST_CELLS}
     WHERE run_id = :run AND position = ANY(:rows)
 """)
 

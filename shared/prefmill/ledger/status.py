@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from prefmill.ledger.lost import LOST_CELLS
 from prefmill.ledger.tables import TALLY
 
 
@@ -42,15 +43,15 @@ async def tallies(connection: AsyncConnection, run_id: int) -> dict[int, Tally]:
     return {slot: Tally(*map(int, counts)) for slot, *counts in found}
 
 
-_FAILED = sa.text("""
+_FAILED = sa.text(f"""
     SELECT position, row_id, CAST(NULL AS int), '', 0, failure, body->'failure'->>'detail'
     FROM prompt
     WHERE run_id = :run AND position >= :start AND position < :stop AND failure IS NOT NULL
           AND failure NOT LIKE 'by-%'
     UNION ALL
-    SELECT f.position, p.row_id, f.slot_id, f.aspect, f.sample, f.reason, f.detail
-    FROM failure f JOIN prompt p USING (run_id, position)
-    WHERE f.run_id = :run AND f.position >= :start AND f.position < :stop
+    SELECT position, row_id, slot_id, aspect, sample, reason, detail
+    FROM {LOST_CELLS} JOIN prompt USING (run_id, position)
+    WHERE run_id = :run AND position >= :start AND position < :stop
     ORDER BY 1, 3 NULLS FIRST, 4, 5
 """)
 
@@ -69,11 +70,11 @@ async def positions(
 ) -> list[int]:
     """The next positions of a run, all or only those of rows with a failure."""
     every = "SELECT position FROM prompt WHERE run_id = :run AND position > :after"
-    only = """
+    only = f"""
         SELECT position FROM prompt
         WHERE run_id = :run AND position > :after AND failure IS NOT NULL
               AND failure NOT LIKE 'by-%'
-        UNION SELECT position FROM failure WHERE run_id = :run AND position > :after
+        UNION SELECT position FROM {LOST_CELLS} WHERE run_id = :run AND position > :after
     """
     statement = f"{only if failed else every} ORDER BY position LIMIT :limit"
     values = {"run": run_id, "after": after, "limit": limit}

@@ -28,7 +28,7 @@ def recipe(**changes: object) -> Resolved:
 
 
 def plan(resolved: Resolved, **options: int) -> RunPlan:
-    return estimate(resolved, resolved.source.read(), **options)
+    return estimate(resolved, resolved.prompts(), **options)
 
 
 def slot(made: RunPlan, alias: str) -> SlotPlan:
@@ -104,9 +104,30 @@ def test_an_empty_or_useless_source_is_a_problem() -> None:
 
 def test_nobody_to_answer_is_a_problem() -> None:
     made = plan(recipe(models={}, generate={}))
-    assert made.problems == (
-        "models: nobody answers, and the rows hold no `responses`; name models",
+    (problem,) = made.problems
+    assert problem == (
+        "source: none of the first 40 rows can be used (missing-responses: it has no `responses`, "
+        "and the recipe no `models` to answer); see --rows, `columns` and `transforms`"
     )
+
+
+def test_responses_that_are_all_blank_are_told_from_none() -> None:
+    rows = [{"prompt": "Why?", "responses": {"x": " ", "y": None}}] * 3
+    (problem,) = plan(recipe(source={"inline": rows}, models={}, generate={})).problems
+    assert "(missing-responses: none of its `responses` (x, y) holds text)" in problem
+
+
+def test_responses_that_nobody_can_judge_are_a_problem() -> None:
+    rows = [{"prompt": "Why?", "responses": {"x": "So."}}] * 3
+    labelled = {"source": {"inline": rows}, "models": {}, "generate": {}}
+    pairs = {"rubric": {"pairwise": "helpfulness"}}
+    (problem,) = plan(recipe(**labelled, judge=pairs)).problems
+    assert problem == (
+        "judge.rubric: there is nothing to judge: none of the first 3 rows holds as many "
+        "`responses` as the rubric compares"
+    )
+    (problem,) = plan(recipe(**labelled, judges={}, judge=None)).problems
+    assert problem.startswith("judges: there is nothing to call: no `models`, and nobody to judge")
 
 
 def test_a_price_of_the_recipe_makes_the_cost() -> None:

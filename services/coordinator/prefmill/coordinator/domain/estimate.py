@@ -261,6 +261,16 @@ def _unmet(resolved: Resolved, seen: _Sample) -> Iterator[str]:
             yield f"{WHERE}.odds.{source}: no row has this `source`{nearest(source, met)}"
 
 
+def _nothing_to_call(resolved: Resolved, seen: _Sample) -> str:
+    """Of a recipe without models, whose rows hold responses."""
+    if not resolved.judges:
+        return "judges: there is nothing to call: no `models`, and nobody to judge the `responses`"
+    return (
+        f"judge.rubric: there is nothing to judge: none of the first {seen.rows:,} rows holds as "
+        "many `responses` as the rubric compares"
+    )
+
+
 def _problems(resolved: Resolved, rows: int | None, seen: _Sample) -> Iterator[str]:
     if rows == 0:
         yield "source: it is empty; there is nothing to do"
@@ -271,5 +281,5 @@ def _problems(resolved: Resolved, rows: int | None, seen: _Sample) -> Iterator[s
             "`columns` and `transforms`"
         )
     elif not resolved.models and not any(sums.calls for sums in seen.sums.values()):
-        yield "models: nobody answers, and the rows hold no `responses`; name models"
+        yield _nothing_to_call(resolved, seen)
     yield from lacking(resolved, lambda model: model.engine.missing())

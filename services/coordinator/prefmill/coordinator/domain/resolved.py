@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from prefmill.contracts.chat import Params
@@ -10,6 +11,7 @@ from prefmill.contracts.recipe import ModelSpec, PluginSpec, Recipe
 from prefmill.contracts.rows import Prompt
 from prefmill.contracts.work import LaneKind, Shows
 from prefmill.contracts.workers import LaneSpec
+from prefmill.coordinator.domain.answerable import refused_if_silent
 from prefmill.coordinator.domain.rubrics import ResolvedRubric, rubrics_of, separate
 from prefmill.plugins import registry
 from prefmill.plugins.destination import destinations_of
@@ -71,7 +73,8 @@ class Resolved:
 
     def prompts(self, skip: int = 0) -> Iterator[Prompt]:
         """The prompts from row `skip` on, as they are answered. Blocking: run it in a thread."""
-        return transformed(self.source, self.transforms, skip)
+        prompts = transformed(self.source, self.transforms, skip)
+        return map(partial(refused_if_silent, anybody=bool(self.models)), prompts)
 
     def least_generations(self, shows: Shows) -> int:
         """Usable generations a row needs to be judged: a pair needs two, one is enough where each

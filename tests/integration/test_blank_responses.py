@@ -1,0 +1,87 @@
+"""Rows to be labelled of which some, or all, hold no answer: each is told of, by its id."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from prefmill.coordinator.pages import row_page
+from prefmill.ledger import runs
+from prefmill.ledger.exports import claim_export, want_export
+from prefmill.sink.export import Exporter
+
+from .rig import Rig, recipe
+
+WHOLE = {"x": "So.", "y": "Thus."}
+NOBODY = "it has no `responses`, and the recipe no `models` to answer"
+BLANK = "none of its `responses` (x, y) holds text"
+LOST = "the data hold no text of it"
+
+GIVEN: dict[str, Any] = {
+    "whole": WHOLE,
+    "null": None,
+    "none": {},
+    "blank": {"x": "", "y": None},
+    "half": {"x": "So.", "y": " "},
+}
+
+
+def rows(**responses: Any) -> dict[str, Any]:
+    source = [{"id": name, "prompt": "Why?", "responses": r} for name, r in responses.items()]
+    return {"inline": source}
+
+
+async def exported(rig: Rig, tmp_path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The sums of a dataset of all, and the lines of its `failures.jsonl`."""
+    async with rig.ledger.begin() as connection:
+        await want_export(connection, rig.plan.run_id, 1, {}, "whole")
+        export = await claim_export(connection, 60.0)
+    assert export is not None
+    await Exporter(rig.ledger, tmp_path).make(export)
+    manifest = json.loads((tmp_path / "whole" / "run.json").read_text())
+    lines = (tmp_path / "whole" / "failures.jsonl").read_text().splitlines()
+    return manifest["outcome"], [json.loads(line) for line in lines]
+
+
+async def test_every_row_without_two_answers_has_a_line_that_says_what_it_lacks(
+    rig: Rig, tmp_path: Path
+) -> None:
+    formats = {"formats": ["raw", "trl"]}
+    await rig.submit(recipe(source=rows(**GIVEN), models={}, output=formats))
+
+    assert await rig.work() == 2 * 2, "two aspects of the whole row and of the half"
+    outcome, lines = await exported(rig, tmp_path)
+    told = [(line["id"], line["cell"], line["reason"], line["detail"]) for line in lines]
+    assert told == [
+        ("null", None, "missing-responses", NOBODY),
+        ("none", None, "missing-responses", NOBODY),
+        ("blank", None, "missing-responses", BLANK),
+        ("half", {"kind": "given", "alias": "y", "sample": 0}, "empty", LOST),
+    ]
+    dropped = outcome["trl"]["dropped"]
+    assert dropped["missing-responses"] == 3
+    assert dropped["too-few-generations"] == 1
+
+
+async def test_lost_responses_are_among_the_failed_cells_of_a_page_and_none_can_be_retried(
+    rig: Rig,
+) -> None:
+    await rig.submit(recipe(source=rows(whole=WHOLE, half=GIVEN["half"]), models={}))
+    async with rig.ledger.begin() as connection:
+        run = await runs.run_by_id(connection, rig.plan.run_id)
+        assert run is not None
+        assert await runs.forgive(connection, run.id) == 0
+    (row,) = (await row_page(rig.ledger, run, -1, 10, failed=True)).rows
+    assert row.id == "half"
+    assert [(cell.slot, cell.failure) for cell in row.cells if cell.failure] == [("y", "empty")]
+
+
+async def test_models_answer_rows_that_bring_no_responses_but_not_those_whose_are_blank(
+    rig: Rig,
+) -> None:
+    await rig.submit(recipe(source=rows(null=None, blank=GIVEN["blank"])))
+    assert await rig.work() == 2 + 2
+    async with rig.ledger.begin() as connection:
+        run = await runs.run_by_id(connection, rig.plan.run_id)
+    assert run is not None
+    (row,) = (await row_page(rig.ledger, run, -1, 10, failed=True)).rows
+    assert (row.id, row.failure, row.detail) == ("blank", "missing-responses", BLANK)
