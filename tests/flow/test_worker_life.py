@@ -69,6 +69,7 @@ async def test_calls_that_wait_for_a_shared_permit_do_not_begin_once_the_worker_
         await line.opened(lane())
         await line.publish(batch("b1", "sleep 1", "sleep 1", "sleep 1"))
         await line.until(lambda: any(served.busy for served in line.announced[-1].lanes))
+        assert {lane.busy for seen in line.announced for lane in seen.lanes} == {0, 1}
         async with asyncio.timeout(10):
             while not log.exists():
                 await asyncio.sleep(0.01)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from prefmill.cli.connect import connect
 from prefmill.cli.embedded import EmbeddedError, Home
 from prefmill.cli.embedded.lock import Lock
 from prefmill.cli.embedded.sockets import SOCKET, fits, remove_short_folder, socket_folder
+from prefmill.cli.stop import Stop
 
 HOLD_THE_HOME = """
 import sys
@@ -59,6 +61,21 @@ def test_a_lock_whose_holder_was_killed_is_no_obstacle(tmp_path: Path) -> None:
     holder.communicate()
     with Home(tmp_path / "home") as home:
         assert json.loads((home.path / "lock").read_text())["pid"] == os.getpid()
+
+
+def test_who_asks_while_the_home_starts_is_told_so_and_not_to_start_another(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    with pytest.raises(Stop, match=r"no coordinator runs in .*start one with `prefmill up`"):
+        connect(None, str(home))
+    holder = _hold(home)
+    with pytest.raises(Stop, match=rf"is starting in .*process {holder.pid}.* ask again"):
+        connect(None, str(home))
+    holder.kill()
+    holder.communicate()
+    with pytest.raises(Stop, match="no coordinator runs in"):
+        connect(None, str(home))
 
 
 def test_a_forked_child_does_not_keep_its_parents_lock(tmp_path: Path) -> None:

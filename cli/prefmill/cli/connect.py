@@ -30,17 +30,25 @@ def coordinator_options(command: Command) -> Command:
 
 
 def connect(api: str | None, home: str | None) -> Client:
-    """The coordinator at `api`, or the live one of the home. Stop if there is none."""
+    """The coordinator at `api`, or the live one of the home. Stop if there is none, or none yet."""
     if api:
         return Client(api, os.environ.get("PREFMILL_TOKEN"))
     client = live(home)
     if client is None:
-        raise Stop(
-            FAILED,
-            f"error: no coordinator runs in {Home(home).path}; start one with `prefmill up`, or "
-            "name one with --api",
-        )
+        raise Stop(FAILED, _nobody(Home(home)))
     return client
+
+
+def _nobody(home: Home) -> str:
+    if who := home.held_by():
+        return (
+            f"error: prefmill is starting in {home.path}, or about to end ({who}): its coordinator "
+            "does not answer; ask again in a moment"
+        )
+    return (
+        f"error: no coordinator runs in {home.path}; start one with `prefmill up`, or name one "
+        "with --api"
+    )
 
 
 def live(home: str | None) -> Client | None:

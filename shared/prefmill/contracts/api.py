@@ -72,8 +72,8 @@ class SlotStatus(Frozen):
         default=0,
         ge=0,
         description="Calls that workers have under way on its lane, by their last announcements; "
-        "those that wait for a retry, or for a limit shared with other lanes, are among them. None "
-        "where nothing of this run is out.",
+        "those that wait for a retry, or for a limit shared with other lanes, are not among them. "
+        "None where nothing of this run is out.",
     )
     waiting: int = Field(default=0, ge=0, description="Rows wanted and not yet answered.")
     workers: int = Field(default=0, ge=0, description="Live workers that serve the lane.")

@@ -32,11 +32,9 @@ from prefmill.engines.tries import PATIENCE, Retries, Tries
 from prefmill.plugins.engine import ChatRequest, Completion, Engine
 from prefmill.plugins.errors import EngineDied, EngineError, Rejected, Transient, Unusable
 
-PAUSES_FROM: Final = 3
-"""So many 429s with `Retry-After` and no answer between, and the whole lane waits: fewer may be a
-server that sheds load at random, and to hold 64 calls back for one would be slow."""
 WAITING_FROM: Final = 5
-"""So many Transient failures with no answer between, and the lane's detail says that it waits."""
+"""So many outages with no answer between, and as many as calls are in flight: the lane's detail
+says that it waits."""
 
 __all__ = ["LaneCaller", "LaneDown", "Outcome", "SharedLimit"]
 
@@ -70,14 +68,17 @@ class LaneCaller:
         self._successes = 0
         self._misses = 0
         self._last_miss = self._last_refusal = ""
+        self._told = False
+        self._permitless = 0
         self._gate = Gate()
         self._resting = Rests(sleep)
         self._held = Rests(sleep)
 
     @property
     def busy(self) -> int:
-        """Calls in flight."""
-        return self._slots.busy
+        """Calls in flight; those that wait, to be tried again or for a permit, are not among
+        them."""
+        return self._slots.busy - self._permitless
 
     @property
     def problem(self) -> LaneProblem | None:
@@ -93,15 +94,16 @@ class LaneCaller:
 
     @property
     def detail(self) -> str:
-        """Why the lane is down, or waits; empty if all is well."""
+        """Why the lane is down, waits or is slow; empty if all is well."""
         if self._problem is not None:
             return self._problem.detail
-        if self._gate.told and self._gate.until > self._clock():
-            return f"waiting as the server asks: {self._last_refusal}"
-        if self._misses >= (1 if self._probing else WAITING_FROM):
+        if self._misses >= (1 if self._probing else max(WAITING_FROM, self.busy)):
             many = f"{self._misses} failures in succession, the last: " if self._misses > 1 else ""
             return f"waiting: {many}{self._last_miss}"
-        return ""
+        if self._probing and self._last_refusal:
+            return f"rate limited: {self._last_refusal}"
+        said = self._gate.said(self._clock(), self.busy)
+        return f"rate limited: {said}; {self._last_refusal}" if said else ""
 
     async def open(self, params: Params) -> LaneProblem | None:
         """Probe the engine, and open the lane, also one that was down. What is Transient is
@@ -125,7 +127,7 @@ class LaneCaller:
     def clear(self) -> None:
         """Forget all trouble and take calls again, at the full rate."""
         self._problem = None
-        self._misses, self._gate = 0, Gate()
+        self._misses, self._last_refusal, self._gate = 0, "", Gate()
         self._streak.end()
         self._slots.limit = float(self._slots.most)
         self._wake()
@@ -184,11 +186,14 @@ class LaneCaller:
     async def _permitted(self) -> None:
         if self._permits is None or self._permits.take():
             return
+        self._permitless += 1
         try:
             await self._permits.acquire()
         except BaseException:
             self._slots.release()
             raise
+        finally:
+            self._permitless -= 1
 
     def _leave(self) -> None:
         if self._permits is not None:
@@ -236,28 +241,29 @@ class LaneCaller:
         """Note a Transient failure; seconds for this request to rest."""
         tries.failures += 1
         self.retries.note(error)
-        self._misses, self._last_miss = self._misses + 1, clean(error.detail)
         wait = error.retry_after.total_seconds() if error.retry_after else 0.0
-        was_told = self._gate.told
         if error.rate_limited:
-            self._last_refusal = self._last_miss
-            if self._gate.refused(started, self._clock(), wait):
+            self._last_refusal = clean(error.detail)
+            if self._gate.refused(self._clock(), wait):
                 self._slots.cut(started, self._clock())
         else:
+            self._misses, self._last_miss = self._misses + 1, clean(error.detail)
             tries.blame(self._successes)
-        newly_told = self._gate.told and not was_told
-        if newly_told or self._probing or self._misses == WAITING_FROM:
-            self._on_change()
+        self._tell()
         return wait or tries.backoff_s(self._random())
 
     def _answered(self, started: float) -> None:
         """The server works: forget what was missed, and lift the hold if it works again."""
-        changed, self._misses = self._misses >= WAITING_FROM, 0
-        was_told = self._gate.told
+        self._misses = 0
         if self._gate.answered(started):
             self._held.wake()
-            changed = changed or was_told
-        if changed:
+        if self._told:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Call `on_change` if there is something to be said, or no more, or during a probe."""
+        told, self._told = self._told, bool(self.detail)
+        if told != self._told or self._probing:
             self._on_change()
 
     def _go_down(self, reason: str, detail: str) -> LaneDown:

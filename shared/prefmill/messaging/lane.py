@@ -102,7 +102,7 @@ class Lane:
             kind=self.spec.kind,
             digest=self.spec.digest,
             slots=self._open_slots(),
-            busy=self._pool.busy,
+            busy=self._engine.busy,
             health=health,
             detail=detail,
         )

@@ -325,7 +325,7 @@ def test_a_lane_that_waits_for_its_server_says_so_once_and_is_marked_in_every_li
     still = run(slot("a", waiting=9, detail=said.format(25)))
     assert milestones(fine, waits) == [f"models.a: {said.format(5)}"]
     assert milestones(waits, still) == []
-    assert "a 0/100 (stands, see above)" in progress(still, Pace(), 9.0)
+    assert "a 0/100 (see above)" in progress(still, Pace(), 9.0)
 
 
 def test_a_probe_that_gets_no_answer_is_told_while_a_worker_still_to_come_is_not() -> None:

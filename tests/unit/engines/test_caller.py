@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
+from random import Random
 from typing import ClassVar
 
 import pytest
@@ -13,6 +14,7 @@ from prefmill.contracts.chat import Message, Params, Usage
 from prefmill.contracts.reasons import EMPTY, NO_ANSWER, REJECTED, STREAK, UNUSABLE
 from prefmill.engines.caller import LaneCaller, LaneDown, Outcome
 from prefmill.engines.gate import Gate
+from prefmill.engines.permits import Permits
 from prefmill.engines.slots import Slots
 from prefmill.engines.tries import Tries
 from prefmill.plugins.engine import ChatRequest, Completion, EngineOptions
@@ -223,38 +225,90 @@ async def test_a_stray_429_holds_back_nobody_but_its_own_call() -> None:
     assert started[-1] == (0, 102.0)
 
 
-@pytest.mark.parametrize(("wait_s", "refusals"), [(2, 2), (60, 1)])
-async def test_a_lane_that_is_told_to_wait_says_so_and_recovers(
-    wait_s: float, refusals: int
-) -> None:
-    clock, seen = Clock(), list[str]()
-    gate = asyncio.Event()
+async def test_a_lane_that_is_told_to_wait_for_long_says_so_and_recovers() -> None:
+    clock, gate = Clock(), asyncio.Event()
 
     async def sleep(seconds: float) -> None:
         await gate.wait()
         clock.now += seconds
 
-    slow = Transient("429 slow", timedelta(seconds=wait_s), rate_limited=True)
-    engine = Played(playing(*[slow] * refusals, DONE))
-    caller = lane(engine, clock, sleep=sleep, on_change=lambda: seen.append(caller.detail))
-    calls = [asyncio.create_task(caller.call(ask(seed))) for seed in range(refusals)]
-    while not seen:
-        await asyncio.sleep(0)
-    assert seen == ["waiting as the server asks: 429 slow"]
+    full = Transient("429 slow", timedelta(seconds=60), rate_limited=True)
+    caller = lane(Played(playing(full, DONE)), clock, sleep=sleep)
+    call = asyncio.create_task(caller.call(ask()))
+    await asyncio.sleep(0)
+    assert caller.detail == ""
+    clock.now += 10
+    assert caller.detail == "rate limited: the server asks to wait, 50 s more; 429 slow"
     assert caller.health == "ready"
     assert caller.busy == 0
     gate.set()
-    await asyncio.gather(*calls)
+    await call
     assert caller.detail == ""
+
+
+async def test_a_lane_whose_calls_are_all_refused_says_that_it_is_rate_limited() -> None:
+    details: list[str] = []
+    engine = Played(playing(*[Transient("h: 429", rate_limited=True)] * 30, DONE))
+    caller = lane(engine, on_change=lambda: details.append(caller.detail))
+    await caller.call(ask())
+    assert details == ["rate limited: backing off, 5 of the last 5 calls were refused; h: 429"]
+    said = "rate limited: backing off, 30 of the last 31 calls were refused; h: 429"
+    assert caller.detail == said
+    for seed in range(150):
+        await caller.call(ask(seed))
+    assert details[1:] == [caller.detail] == [""]
+
+
+@pytest.mark.parametrize(("rate", "told"), [(0.05, False), (0.6, True)])
+@pytest.mark.parametrize(("concurrency", "wait_s"), [(64, 1), (64, 0), (4, 0)])
+async def test_a_lane_that_gets_on_despite_a_few_refusals_says_nothing_of_them(
+    rate: float, told: bool, concurrency: int, wait_s: int
+) -> None:
+    clock, chance, said = Clock(), Random(3), set[str]()
+
+    async def mostly(_: int) -> Completion:
+        if chance.random() < rate:
+            raise Transient("429", timedelta(seconds=wait_s) or None, rate_limited=True)
+        for _ in range(10 + chance.randrange(10)):  # a refusal is quick, an answer is not
+            await asyncio.sleep(0)
+            said.add(caller.detail.partition(":")[0])
+        return DONE
+
+    caller = lane(Played(mostly), clock, concurrency=concurrency)
+    await asyncio.gather(*(caller.call(ask(seed)) for seed in range(1000)))
+    assert ("rate limited" in said) == told
+    assert "waiting" not in said
+
+
+async def test_calls_that_fail_while_as_many_are_in_flight_are_no_outage_yet() -> None:
+    answer = asyncio.Event()
+
+    async def unlucky(seed: int) -> Completion:
+        if seed < 10:
+            raise Transient("500")
+        await answer.wait()
+        return DONE
+
+    async def forever(_: float) -> None:
+        await asyncio.Event().wait()
+
+    caller = lane(Played(unlucky), concurrency=64, sleep=forever)
+    calls = [asyncio.create_task(caller.call(ask(seed))) for seed in range(30)]
+    await asyncio.sleep(0)
+    assert (caller.busy, caller.detail) == (20, "")
+    answer.set()
+    await asyncio.gather(*calls[10:])
+    for call in calls[:10]:
+        call.cancel()
 
 
 def test_a_gate_tells_a_stray_refusal_from_a_full_server() -> None:
     gate = Gate()
     for _ in range(100):
-        assert not gate.refused(started=0.0, now=0.0, wait_s=0.0)
+        assert not gate.refused(now=0.0, wait_s=0.0)
         for _ in range(19):
             gate.answered(0.0)
-    assert any(gate.refused(0.0, 0.0, 0.0) for _ in range(8))
+    assert any(gate.refused(0.0, 0.0) for _ in range(8))
 
 
 async def test_a_server_that_is_full_is_sent_fewer_calls_at_once_until_it_recovers() -> None:
@@ -525,3 +579,23 @@ async def test_twenty_broken_answers_alike_take_the_lane_down_and_lost_connectio
     assert "failed alike, the last: m at h: it answered with a web page" in str(caught.value)
     lost = [Transient("m at h: connection lost") for _ in range(40)]
     assert (await lane(Played(playing(*lost, DONE))).call(ask(0))).completion == DONE
+
+
+async def test_lanes_that_share_a_limit_each_count_their_own_calls_in_flight() -> None:
+    answer = asyncio.Event()
+
+    async def slow(_: int) -> Completion:
+        await answer.wait()
+        return DONE
+
+    permits = Permits.create(4, 1).of(0)
+    lanes = [lane(Played(slow), concurrency=64, permits=permits) for _ in range(2)]
+    calls = [asyncio.create_task(caller.call(ask(n))) for n in range(3) for caller in lanes]
+    await asyncio.sleep(0)
+    assert [caller.busy for caller in lanes] == [2, 2]
+    calls[-1].cancel()
+    await asyncio.sleep(0)
+    answer.set()
+    await asyncio.gather(*calls[:-1])
+    assert [caller.busy for caller in lanes] == [0, 0]
+    permits.close()

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from prefmill.cli.embedded.errors import EmbeddedError
-from prefmill.cli.embedded.lock import Lock, Taken
+from prefmill.cli.embedded.lock import Lock, Taken, holder
 from prefmill.cli.embedded.sockets import remove_short_folder
 
 LAYOUT = 1
@@ -56,6 +56,11 @@ class Home:
             remove_short_folder(self.run)
             self._lock.release()
         self._lock = None
+
+    def held_by(self) -> str:
+        """Which process holds the home now; empty if none does."""
+        taken = holder(self.path / "lock")
+        return _who(taken) if taken else ""
 
     def __enter__(self) -> Self:
         return self.acquire()
@@ -130,11 +135,9 @@ class Home:
         )
 
     def _taken(self, taken: Taken) -> EmbeddedError:
-        known = taken.pid is not None
-        who = f"process {taken.pid}, started {taken.started}" if known else "another process"
-        stop = f"stop it (kill {taken.pid})" if known else "stop it"
+        stop = f"stop it (kill {taken.pid})" if taken.pid else "stop it"
         return EmbeddedError(
-            f"prefmill is already running in {self.path} ({who}).",
+            f"prefmill is already running in {self.path} ({_who(taken)}).",
             todo=f"Wait for it, {stop}, or {_ELSEWHERE}.",
         )
 
@@ -148,6 +151,10 @@ class Home:
     def _move_away(self) -> str:
         path = shlex.quote(str(self.path))
         return f"Move it away (mv {path} {path}.old)"
+
+
+def _who(taken: Taken) -> str:
+    return f"process {taken.pid}, started {taken.started}" if taken.pid else "another process"
 
 
 def write_private(path: Path, text: str) -> None:

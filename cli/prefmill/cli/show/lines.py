@@ -36,7 +36,7 @@ def milestones(before: RunStatus | None, after: RunStatus) -> list[str]:
 
 
 def trouble(slot: SlotStatus) -> str:
-    """Why a lane stands still, and how many rows wait for it; empty if it does not."""
+    """Why a lane stands still, and how many rows wait for it, or is slow; empty if all is well."""
     waiting = slot.waiting
     if not waiting:
         return ""
@@ -59,7 +59,7 @@ def name_of(slot: SlotStatus) -> str:
 
 def _slot(slot: SlotStatus, said: str) -> str:
     notes = [f"{slot.failed:,} failed"] if slot.failed else []
-    notes += ["stands, see above"] if said else []
+    notes += ["see above"] if said else []
     note = f" ({', '.join(notes)})" if notes else ""
     return f"{slot.alias} {closed(slot):,}/{max(slot.wanted, closed(slot)):,}{note}"
 
