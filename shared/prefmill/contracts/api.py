@@ -63,6 +63,12 @@ class SlotStatus(Frozen):
     wanted: int = Field(ge=0, description="Cells, as far as known by now.")
     done: int = Field(ge=0, description="Closed with a result, reused ones included.")
     failed: int = Field(ge=0, description="Closed with a failure.")
+    not_asked: int = Field(
+        default=0,
+        ge=0,
+        description="Of a finished run: verdicts that were expected, and not asked for in the end, "
+        "as prompts had too few usable answers. No more among `wanted`.",
+    )
     reused: int = Field(default=0, ge=0, description="Filled from stored answers, not paid.")
     attempts: int = Field(default=0, ge=0, description="Failed attempts counted so far.")
     published: int = Field(
@@ -145,6 +151,9 @@ class RunStatus(Frozen):
     reason: str = Field(default="", description="Why it failed, paused or stands still.")
     revision: int = Field(default=1, description="How often the recipe was changed, plus one.")
     rows: int = Field(default=0, description="Prompts loaded.")
+    rows_wanted: int | None = Field(
+        default=None, description="The recipe wants only so many of them, the first; None: all."
+    )
     rows_failed: int = Field(default=0, description="Prompts that could not be used.")
     rows_left_out: dict[str, int] = Field(
         default={}, description="Prompts that transforms left out, by reason: no failures."

@@ -1,5 +1,8 @@
 """What is shown of a run is a plain function of its status."""
 
+from rich.console import Console
+
+from prefmill.cli.commands.runs import status_lines
 from prefmill.cli.show.lines import milestones, progress, trouble
 from prefmill.cli.show.live import picture
 from prefmill.cli.show.numbers import count, dollars, seconds
@@ -197,8 +200,6 @@ def test_the_end_says_that_a_transform_failed_after_pooling() -> None:
 
 
 def test_the_table_of_a_terminal_holds_every_model_and_what_is_wrong() -> None:
-    from rich.console import Console
-
     pace = Pace()
     now = run(
         slot("a", done=5, cost_usd=0.01),
@@ -335,3 +336,24 @@ def test_a_probe_that_gets_no_answer_is_told_while_a_worker_still_to_come_is_not
     assert milestones(before, run(waits, state="probing")) == [
         "models.a: waiting: 1 failure: cannot connect"
     ]
+
+
+def test_a_run_that_ends_with_fewer_verdicts_than_were_expected_says_why() -> None:
+    before = run(slot("j", kind="judge", done=95))
+    judge = slot("j", kind="judge", wanted=95, done=95, not_asked=5)
+    after = run(judge, state="finished")
+    said = "5 verdicts not asked for: too few usable answers"
+    tokens = "0 tokens read, 0 written, –"
+    assert f"judges.j: done, 95 answers, {tokens}; {said}" in milestones(before, after)
+    assert f"  j: {said}" in status_lines(after)
+
+
+def test_prompts_that_the_recipe_wants_no_more_are_told_beside_those_that_are_loaded() -> None:
+    limited = run(slot("a"), rows_wanted=20)
+    told = "100 prompts, of which the recipe wants the first 20"
+    assert told in status_lines(limited)[0]
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(picture(limited, Pace(), 1.0))
+    assert told in captured.get()
+    assert "100 prompts loaded, of which the recipe wants the first 20" in milestones(None, limited)

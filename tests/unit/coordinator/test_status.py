@@ -1,5 +1,6 @@
 """What is said of a run: what workers are doing is not what waits for them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from prefmill.contracts.api import SlotStatus
@@ -9,14 +10,22 @@ from prefmill.coordinator.domain.plan import Plan
 from prefmill.coordinator.domain.resolved import resolve
 from prefmill.coordinator.fleet import Fleet
 from prefmill.coordinator.status import Sight, demands_of, status_of
+from prefmill.coordinator.submission import desired_of
 from prefmill.ledger.desired import Desired
 from prefmill.ledger.planning import PUBLISHED
 from prefmill.ledger.runs import Run
+from prefmill.ledger.status import Tally
 
 RECIPE = {
     "name": "r",
     "source": {"inline": ["hi"]},
     "models": {"a": {"engine": "simulated", "model": "sim-a"}},
+}
+JUDGED = {
+    **RECIPE,
+    "models": {name: {"engine": "simulated", "model": name} for name in "ab"},
+    "judges": {"j": {"engine": "simulated", "model": "j"}},
+    "judge": {"rubric": {"ultrafeedback": ["overall-rating"]}},
 }
 PLAN = Plan(1, 1, resolve(Recipe.model_validate(RECIPE)), Desired(models={"a": 1}), {}, reuse=False)
 LANE = PLAN.slots[1].model.lane
@@ -72,3 +81,33 @@ def test_a_lane_that_wants_devices_counts_all_rows_that_are_out() -> None:
     slots = tuple(slot.model_copy(update={"gpus": 1}) for slot in status.slots)
     (demand,) = demands_of([status.model_copy(update={"slots": slots})])
     assert demand.in_flight == 64
+
+
+def judged(state: str, *, done: tuple[int, int, int], rows: int | None = None) -> Sight:
+    """A run of 100 prompts, two models and a judge, of which so many cells are done."""
+    resolved = resolve(Recipe.model_validate(JUDGED))
+    models = (*resolved.models, *resolved.judges)
+    desired = desired_of(resolved, {model.key: n for n, model in enumerate(models, 1)})
+    plan = replace(PLAN, resolved=resolved, desired=desired.model_copy(update={"rows": rows}))
+    seen = sight(state, 0)
+    tallies = {n: Tally(done=count) for n, count in enumerate(done, 1)}
+    return replace(
+        seen, plan=plan, tallies=tallies, run=replace(seen.run, drawn={"a": 100, "b": 100})
+    )
+
+
+def test_verdicts_that_are_not_asked_for_in_the_end_are_told_when_the_total_shrinks() -> None:
+    during = status_of(judged("running", done=(100, 98, 95)), Fleet()).slots
+    assert [(slot.wanted, slot.not_asked) for slot in during] == [(100, 0)] * 3
+    ended = status_of(judged("finished", done=(100, 98, 95)), Fleet()).slots
+    assert [(slot.wanted, slot.not_asked) for slot in ended] == [(100, 0), (98, 0), (95, 5)]
+
+
+def test_a_recipe_that_is_limited_later_wants_fewer_cells_from_then_on_and_says_so() -> None:
+    status = status_of(judged("running", done=(40, 10, 5), rows=20), Fleet())
+    assert (status.rows, status.rows_wanted) == (100, 20)
+    assert [slot.wanted for slot in status.slots] == [40, 20, 20]
+    assert status_of(judged("running", done=(9, 9, 9), rows=100), Fleet()).rows_wanted is None
+    assert (
+        status_of(judged("finished", done=(20, 20, 20), rows=20), Fleet()).slots[2].not_asked == 0
+    )

@@ -10,7 +10,7 @@ from prefmill.cli.connect import connect, coordinator_options, find
 from prefmill.cli.fetching import with_dataset
 from prefmill.cli.follow import conclude, follow
 from prefmill.cli.places import refuse_foreign
-from prefmill.cli.show.lines import done_to, hint, trouble
+from prefmill.cli.show.lines import done_to, hint, not_asked, prompts_of, trouble
 from prefmill.cli.show.numbers import count, dollars, plural, table
 from prefmill.cli.show.outcome import sum_line, transforms_failed
 from prefmill.cli.show.pace import closed
@@ -117,12 +117,12 @@ def workers(api: str | None, home: str | None) -> None:
 
 def status_lines(run: RunStatus) -> list[str]:
     """A run, a line per model and judge, and its newest export."""
-    rows = f"{plural(run.rows, 'prompt')}{'' if run.source_done else ' so far'}"
     why = f" ({run.reason})" if run.reason else ""
-    lines = [f"{run.name}: {run.state}{why} · {rows} · {dollars(run.cost_usd)}"]
+    lines = [f"{run.name}: {run.state}{why} · {prompts_of(run)} · {dollars(run.cost_usd)}"]
     headers = ("", "model", "done", "failed", "reused", "in flight", "read", "written", "cost")
     lines += table(headers, [_slot(slot) for slot in run.slots], left=2)
     lines += [f"  {slot.alias}: {said}" for slot in run.slots if (said := trouble(slot))]
+    lines += [f"  {slot.alias}: {said}" for slot in run.slots if (said := not_asked(slot))]
     for export in run.exports[:1]:
         told = filter(None, (export.directory, export.error))
         lines.append(f"dataset {export.state}: {'; '.join(told)}")

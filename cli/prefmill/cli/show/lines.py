@@ -57,6 +57,24 @@ def name_of(slot: SlotStatus) -> str:
     return f"{'judges' if slot.kind == 'judge' else 'models'}.{slot.alias}"
 
 
+def prompts_of(status: RunStatus) -> str:
+    """How many prompts are loaded, and how many of them are wanted."""
+    so_far = "" if status.source_done else " so far"
+    return f"{plural(status.rows, 'prompt')}{so_far}{_limit(status)}"
+
+
+def not_asked(slot: SlotStatus) -> str:
+    """Why fewer verdicts are there than were expected; empty if all are."""
+    if not slot.not_asked:
+        return ""
+    return f"{plural(slot.not_asked, 'verdict')} not asked for: too few usable answers"
+
+
+def _limit(status: RunStatus) -> str:
+    wanted = status.rows_wanted
+    return "" if wanted is None else f", of which the recipe wants the first {wanted:,}"
+
+
 def _slot(slot: SlotStatus, said: str) -> str:
     notes = [f"{slot.failed:,} failed"] if slot.failed else []
     notes += ["see above"] if said else []
@@ -72,7 +90,7 @@ def _of_run(before: RunStatus | None, after: RunStatus) -> Iterator[str]:
     if after.source_done and not (before and before.source_done):
         bad = f", {after.rows_failed:,} of them unusable" if after.rows_failed else ""
         left_out = "".join(f", {n:,} left out {why}" for why, n in after.rows_left_out.items())
-        yield f"{plural(after.rows, 'prompt')} loaded{bad}{left_out}"
+        yield f"{plural(after.rows, 'prompt')} loaded{bad}{left_out}{_limit(after)}"
     if changed and after.state != "loading":
         yield state
 
@@ -109,7 +127,9 @@ def _sums(slot: SlotStatus) -> str:
     tokens = f"{count(slot.input_tokens)} tokens read, {count(slot.output_tokens)} written"
     reused = f", {slot.reused:,} reused" if slot.reused else ""
     failed = f", {slot.failed:,} failed" if slot.failed else ""
-    return f"{plural(slot.done, 'answer')}{reused}{failed}, {tokens}, {dollars(slot.cost_usd)}"
+    fewer = f"; {said}" if (said := not_asked(slot)) else ""
+    paid = f"{tokens}, {dollars(slot.cost_usd)}{fewer}"
+    return f"{plural(slot.done, 'answer')}{reused}{failed}, {paid}"
 
 
 def _of_exports(before: RunStatus | None, after: RunStatus) -> Iterator[str]:

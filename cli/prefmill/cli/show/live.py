@@ -5,8 +5,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from prefmill.cli.show.lines import trouble_of
-from prefmill.cli.show.numbers import count, dollars, plural, rate, seconds
+from prefmill.cli.show.lines import prompts_of, trouble_of
+from prefmill.cli.show.numbers import count, dollars, rate, seconds
 from prefmill.cli.show.pace import Pace, called, closed
 from prefmill.contracts.api import RunStatus, SlotStatus
 
@@ -41,7 +41,7 @@ def _cells(slot: SlotStatus, pace: Pace) -> list[str]:
 def _headline(status: RunStatus, pace: Pace, elapsed: float) -> str:
     left = pace.left_in_all(status)
     end = f" · about {seconds(left)} left" if left else ""
-    rows = plural(status.rows, "prompt") + ("" if status.source_done else " so far")
+    rows = prompts_of(status)
     spent = dollars(status.cost_usd)
     writing = [export for export in status.exports if export.state == "writing"]
     state = f"writing the dataset, {writing[0].rows:,} rows" if writing else status.state

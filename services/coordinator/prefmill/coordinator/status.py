@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -60,6 +61,7 @@ def status_of(sight: Sight, fleet: Fleet) -> RunStatus:
         reason=run.reason,
         revision=run.revision,
         rows=run.rows,
+        rows_wanted=_limit(sight),
         rows_failed=run.failed,
         rows_left_out=run.left_out,
         source_done=run.source_done,
@@ -156,6 +158,7 @@ def _slot(sight: Sight, fleet: Fleet, slot: PlanSlot) -> SlotStatus:
         wanted=wanted,
         done=tally.done,
         failed=tally.failed,
+        not_asked=_not_asked(sight, slot),
         reused=tally.reused,
         attempts=tally.attempts,
         published=out,
@@ -198,17 +201,37 @@ def demands_of(active: Iterable[RunStatus]) -> list[LaneDemand]:
 
 
 def wanted_of(sight: Sight, slot: PlanSlot) -> int:
-    """Cells wanted of a slot, as far as known: what is drawn, or every usable row's aspects;
-    of a finished run, what was closed."""
+    """Cells wanted of a slot, as far as known: what is drawn, or every usable row's aspects, of
+    as many rows as the recipe wants; of a finished run, what was closed."""
+    closed = _closed(sight, slot)
+    return closed if sight.run.state == "finished" else max(closed, _expected(sight, slot))
+
+
+def _not_asked(sight: Sight, slot: PlanSlot) -> int:
+    if sight.run.state != "finished" or slot.model.kind == "generate":
+        return 0
+    return max(0, _expected(sight, slot) - _closed(sight, slot))
+
+
+def _closed(sight: Sight, slot: PlanSlot) -> int:
     tally = sight.tallies.get(slot.id, Tally())
-    closed = tally.done + tally.failed
-    if sight.run.state == "finished":
-        return closed
-    if slot.model.kind == "generate":
-        drawn = Counter(sight.run.drawn)[slot.model.alias]
-        return max(closed, drawn * sight.plan.calls_per_row(slot))
-    usable = sight.run.rows - sight.run.rows_failed
-    return max(closed, usable * sight.plan.calls_per_row(slot))
+    return tally.done + tally.failed
+
+
+def _expected(sight: Sight, slot: PlanSlot) -> int:
+    """Of the first rows of many, their share: where exactly the others fell is not counted."""
+    run, limit = sight.run, _limit(sight)
+    drawn = Counter(run.drawn)[slot.model.alias]
+    rows = drawn if slot.model.kind == "generate" else run.rows - run.rows_failed
+    if limit is not None:
+        rows = ceil(rows * limit / run.rows)
+    return rows * sight.plan.calls_per_row(slot)
+
+
+def _limit(sight: Sight) -> int | None:
+    """How many of the rows are wanted; None if all are."""
+    rows = sight.plan.desired.rows
+    return rows if rows is not None and rows < sight.run.rows else None
 
 
 RunAction = Literal["pause", "resume", "cancel", "retry"]
