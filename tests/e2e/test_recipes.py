@@ -217,7 +217,7 @@ def test_the_binarizations_of_ultrafeedback_come_from_one_run_without_another_ca
         for number, (name, options) in enumerate(wanted.items()):
             others = [word for one in [*wanted][:number] for word in ("--against", tmp_path / one)]
             said = done.folder.run(*run, *options, "--output", tmp_path / name, *others)
-            assert said.count("have another chosen answer") == number
+            assert said.count("they choose no answer alike") == number
         assert done.server.calls() == calls == ROWS * (4 + 4 + 4)
     for name in wanted:
         check_outcome(tmp_path / name, tables(tmp_path / name), raw=False)

@@ -68,11 +68,11 @@ def report(made: Path, others: Sequence[Path]) -> Iterator[str]:
 def _line(name: str, beside: str, one: Dataset, other: Dataset) -> str:
     found = compared(one.prompts, other.prompts)
     if not found.prompts:
-        return f"{name} against {beside}: no prompt has something chosen in both"
+        return f"{name} against {beside}: no prompt has a chosen answer in both"
     return (
-        f"{name} against {beside}: {plural(found.prompts, 'prompt')} in both; "
-        f"{_share(found.others, found.prompts)} have another chosen answer, "
-        f"{_share(found.contrary, found.prompts)} one that the other rejects"
+        f"{name} against {beside}: {plural(found.prompts, 'prompt')} with a chosen answer in both; "
+        f"in {_share(found.others, found.prompts)} they choose no answer alike, "
+        f"in {_share(found.contrary, found.prompts)} one chooses an answer that the other rejects"
     )
 
 

@@ -75,8 +75,24 @@ def test_all_pairs_choose_what_no_pair_rejects(tmp_path: Path) -> None:
     written(tmp_path / "one", "trl", pair("p", turns("fair"), turns("bad")))
     (line,) = report(tmp_path / "all", [tmp_path / "one"])
     assert line == (
-        f"trl against {tmp_path}/one (trl): 1 prompt in both; 1 (100%) have another chosen "
-        "answer, 0 (0%) one that the other rejects"
+        f"trl against {tmp_path}/one (trl): 1 prompt with a chosen answer in both; "
+        "in 1 (100%) they choose no answer alike, "
+        "in 0 (0%) one chooses an answer that the other rejects"
+    )
+
+
+def test_labels_that_choose_more_than_a_pair_does_agree_and_contradict_it_at_once(
+    tmp_path: Path,
+) -> None:
+    labels = [
+        {"id": "p", "completion": turns(text)[-1:], "label": True} for text in ("good", "fair")
+    ]
+    written(tmp_path / "labels", "kto", *labels)
+    written(tmp_path / "pairs", "trl", pair("p", turns("good"), turns("fair")))
+    (line,) = report(tmp_path / "labels", [tmp_path / "pairs"])
+    assert line.endswith(
+        "in 0 (0%) they choose no answer alike, "
+        "in 1 (100%) one chooses an answer that the other rejects"
     )
 
 
