@@ -9,6 +9,7 @@ from prefmill.cli.recipes.problems import stop_for
 from prefmill.cli.show.plan import cost_of, paid_calls, plan_lines
 from prefmill.cli.stop import WRONG, Stop
 from prefmill.contracts.api import RunPlan
+from prefmill.contracts.money import dollars
 from prefmill.plugins.errors import RecipeError
 
 
@@ -41,6 +42,6 @@ def agree(plan: RunPlan, recipe: LoadedRecipe, *, yes: bool) -> None:
                 "with --set limits.cost_usd=…",
             )
         return
-    limit = f" (stops at ${cap:g})" if cap else ""
+    limit = f" (stops at {dollars(cap)})" if cap else ""
     if not click.confirm(f"{ask}{limit}. Go on?"):
         raise Stop(WRONG, "nothing was called")

@@ -5,8 +5,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from prefmill.cli.show.numbers import dollars, table
+from prefmill.cli.show.numbers import table
 from prefmill.contracts.chat import Message
+from prefmill.contracts.money import dollars
 from prefmill.contracts.results import Reading
 from prefmill.contracts.rows import Prompt
 from prefmill.contracts.work import JudgeRow

@@ -5,7 +5,7 @@ from rich.console import Console
 from prefmill.cli.commands.runs import status_lines
 from prefmill.cli.show.lines import milestones, progress, trouble
 from prefmill.cli.show.live import picture
-from prefmill.cli.show.numbers import count, dollars, seconds
+from prefmill.cli.show.numbers import count, seconds
 from prefmill.cli.show.outcome import export_lines, run_lines, sum_line, text_of
 from prefmill.cli.show.pace import Pace
 from prefmill.cli.show.plan import cost_of, paid_calls, plan_lines
@@ -17,6 +17,7 @@ from prefmill.contracts.api import (
     SlotPlan,
     SlotStatus,
 )
+from prefmill.contracts.money import dollars
 
 
 def slot(alias: str, **values: object) -> SlotStatus:
@@ -268,11 +269,14 @@ def test_numbers_are_short_and_say_something() -> None:
         "1.0M",
         "4.1M",
     ]
-    assert [dollars(d) for d in (None, 0, 0.00042, 0.042, 1234.5)] == [
+    assert [dollars(d) for d in (None, 0, 3e-7, 0.0042, 0.01, 0.0999, 0.5, 1234.5)] == [
         "–",
         "$0.00",
-        "$0.00042",
-        "$0.042",
+        "$0.0000003",
+        "$0.0042",
+        "$0.01",
+        "$0.10",
+        "$0.50",
         "$1,234.50",
     ]
     assert [seconds(s) for s in (None, 0.4, 59, 61, 3 * 3600 + 120)] == [

@@ -6,6 +6,7 @@ import re
 import resource
 import shutil
 import signal
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -87,12 +88,12 @@ def rows(making):
     return making.scored(making.all_kinds(), making.context())
 
 
-def export(writer, rows, failures=(FAILURE,)):
+def export(writer, rows, failures=(FAILURE,), facts=FACTS):
     with writer:
         for row in rows:
             if row.row.position >= writer.next_position:
                 writer.add(row)
-        return writer.finish(FACTS, {"recipe": {"name": "tiny"}}, failures)
+        return writer.finish(facts, {"recipe": {"name": "tiny"}}, failures)
 
 
 def visible(folder):
@@ -461,12 +462,17 @@ def test_run_json_and_failures_hold_what_they_were_given(opened, rows, tmp_path)
     assert [json.loads(line) for line in lines] == [FAILURE]
 
 
+def test_a_card_states_costs_below_a_cent(opened, rows, tmp_path):
+    export(opened(), rows, facts=replace(FACTS, cost_usd=0.0042))
+    assert "\n$0.0042 (US dollars).\n" in (tmp_path / "out/README.md").read_text()
+
+
 def test_the_card_states_pairs_outcomes_judges_and_cost(opened, rows, tmp_path):
     export(opened(), rows)
     card = (tmp_path / "out/README.md").read_text()
     assert "The best-scored generation against the worst." in card
     assert "| trl | 10 | 3 | 1 | 6 (1 identical-texts, 1 not-finished, 1 not-text, " in card
     assert "| kind & strict |" in card
-    assert "0.50 US dollars" in card
+    assert "$0.50 (US dollars)." in card
     assert "````yaml\nname: tiny\nnote: ```\n````" in card
     assert card.count("default: true") == 1

@@ -11,11 +11,12 @@ from prefmill.cli.fetching import with_dataset
 from prefmill.cli.follow import conclude, follow
 from prefmill.cli.places import refuse_foreign
 from prefmill.cli.show.lines import done_to, hint, not_asked, prompts_of, trouble
-from prefmill.cli.show.numbers import count, dollars, plural, table
+from prefmill.cli.show.numbers import count, plural, table
 from prefmill.cli.show.outcome import sum_line, transforms_failed
 from prefmill.cli.show.pace import closed
 from prefmill.cli.stop import Stop
 from prefmill.contracts.api import RowStatus, RunStatus, SlotStatus
+from prefmill.contracts.money import dollars
 from prefmill.contracts.reasons import OUTPUT_TRANSFORM_FAILED
 
 RUN = click.argument("name", metavar="RUN")

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from prefmill.cli.show.numbers import count, dollars, plural, rate, seconds
+from prefmill.cli.show.numbers import count, plural, rate, seconds
 from prefmill.cli.show.pace import Pace, called, closed
 from prefmill.contracts.api import ExportStatus, RunStatus, SlotStatus
+from prefmill.contracts.money import dollars
 
 _STATES = {
     "loading": "loading prompts",

@@ -6,9 +6,10 @@ from rich.table import Table
 from rich.text import Text
 
 from prefmill.cli.show.lines import prompts_of, trouble_of
-from prefmill.cli.show.numbers import count, dollars, rate, seconds
+from prefmill.cli.show.numbers import count, rate, seconds
 from prefmill.cli.show.pace import Pace, called, closed
 from prefmill.contracts.api import RunStatus, SlotStatus
+from prefmill.contracts.money import dollars
 
 
 def picture(status: RunStatus, pace: Pace, elapsed: float) -> RenderableType:

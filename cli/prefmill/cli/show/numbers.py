@@ -10,13 +10,6 @@ def count(value: int) -> str:
     return f"{value / 1e3:,.1f}k" if value < 999_950 else f"{value / 1e6:,.1f}M"
 
 
-def dollars(value: float | None) -> str:
-    """`$1.23`; small sums keep two digits that say something; `–` if not known."""
-    if value is None:
-        return "–"
-    return f"${value:,.2f}" if value == 0 or value >= 0.1 else f"${value:.2g}"
-
-
 def seconds(value: float | None) -> str:
     """`45 s`, `3 min 20 s`, `2 h 5 min`; `–` if not known."""
     if value is None:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, cast
 
-from prefmill.cli.show.numbers import count, dollars, plural, table
+from prefmill.cli.show.numbers import count, plural, table
 from prefmill.cli.show.pace import called
 from prefmill.contracts.api import ExportStatus, FormatOutcome, RunStatus
+from prefmill.contracts.money import dollars
 from prefmill.contracts.reasons import OUTPUT_TRANSFORM_FAILED
 
 _TOLD: Final = ("raw", "distilabel", "ultrafeedback", "helpsteer")

@@ -1,7 +1,8 @@
 """What a run would call, as a small table."""
 
-from prefmill.cli.show.numbers import count, dollars, plural, table
+from prefmill.cli.show.numbers import count, plural, table
 from prefmill.contracts.api import RunPlan, SlotPlan
+from prefmill.contracts.money import dollars
 
 
 def plan_lines(plan: RunPlan) -> list[str]:

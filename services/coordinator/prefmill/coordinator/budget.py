@@ -5,6 +5,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from prefmill.contracts.money import dollars
 from prefmill.coordinator.domain.plan import Plan
 from prefmill.coordinator.domain.prices import price_of
 from prefmill.coordinator.domain.resolved import ResolvedModel
@@ -44,7 +45,7 @@ async def affordable(connection: AsyncConnection, run: Run, plan: Plan) -> Verdi
         return Verdict(0)
     return Verdict(
         0,
-        f"the cost cap is reached: ${spent(sight):.2f} of limits.cost_usd {cap:g} are spent; "
+        f"the cost cap is reached: {dollars(spent(sight))} of limits.cost_usd {cap:g} are spent; "
         "raise it and run the same command again to go on",
     )
 

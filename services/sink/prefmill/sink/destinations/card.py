@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from prefmill.contracts.api import FormatOutcome
+from prefmill.contracts.money import dollars
 from prefmill.contracts.recipe import Pairing
 from prefmill.sink.destinations.measured import measured
 from prefmill.sink.destinations.table import ratio, table, whole
@@ -171,7 +172,9 @@ def _pairing(facts: CardFacts) -> str:
 
 
 def _cost(cost_usd: float | None) -> str:
-    return "Unknown: no price is known." if cost_usd is None else f"{cost_usd:.2f} US dollars."
+    return (
+        "Unknown: no price is known." if cost_usd is None else f"{dollars(cost_usd)} (US dollars)."
+    )
 
 
 def _again(facts: CardFacts, opens: str) -> str:
