@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 @click.option("--model", help="Alias of a model; the first if neither is named.")
 @click.option("--judge", help="Alias of a judge.")
 @click.option("--aspect", help="What is judged; the rubric's first if none.")
-@click.option("--row", type=click.IntRange(0), default=0, help="Which row, from 0.")
+@click.option(
+    "--row",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Which row of the source; they are counted from 0.",
+)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Over the recipe's.")
 def attempt(
     recipe: Path,
@@ -58,11 +64,16 @@ async def _one(
 def _row(resolved: "Resolved", row: int) -> Prompt:
     prompt = next(iter(resolved.prompts(row)), None)
     if prompt is None:
-        raise Stop(WRONG, f"error: the source has no row {row}")
+        raise Stop(WRONG, f"error: the source has no row {row}; {_which(resolved)}")
     if prompt.failure:
         reason, detail = prompt.failure.reason, prompt.failure.detail
         raise Stop(FAILED, f"row {prompt.id} cannot be used: {reason}: {detail}")
     return prompt
+
+
+def _which(resolved: "Resolved") -> str:
+    rows = sum(1 for _ in resolved.prompts())
+    return f"its {rows:,} are rows 0 to {rows - 1}" if rows > 1 else "it has one, row 0"
 
 
 def _named(kind: str, models: tuple["ResolvedModel", ...], alias: str | None) -> "ResolvedModel":
