@@ -1,6 +1,6 @@
 """Destinations: where a dataset goes beside the folder that every export writes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, cast
 
@@ -17,10 +17,12 @@ class DestinationError(Exception):
 class Destination(Protocol):
     """Takes a whole dataset, as the folder of an export holds it.
 
-    Three members may be left out: `formats`, the names of the formats it reads; `every`, after
+    Four members may be left out: `formats`, the names of the formats it reads; `every`, after
     how many finished rows of a run that goes on it wants the dataset so far (None: only the whole
-    one), which a recipe says as the option `every`; and `missing()`, what this machine lacks for it
-    in a sentence, or None, asked before anything is spent.
+    one), which a recipe says as the option `every`; and two that are asked before anything is
+    spent, which say in a sentence what is wrong, or None: `missing()`, what this machine lacks for
+    it, and `refuses(manifest)`, why a dataset of this recipe is of no use to it. Of `run.json` the
+    manifest then has `judges` and `rubrics`.
     """
 
     Options: ClassVar[type[Strict]]
@@ -58,6 +60,17 @@ def unready(output: Output) -> Iterator[str]:
         missing = getattr(place, "missing", None)
         if missing is not None and (why := missing()):
             yield f"output.{name}: {why}"
+
+
+def refuse_useless(output: Output, manifest: Mapping[str, Any]) -> None:
+    """RecipeError for destinations to which a dataset with this manifest is of no use."""
+    problems: list[str] = []
+    for name, place in zip(output.destinations(), destinations_of(output), strict=True):
+        refuses = getattr(place, "refuses", None)
+        if refuses is not None and (why := refuses(manifest)):
+            problems.append(f"output.{name}: {why}")
+    if problems:
+        raise RecipeError(*problems)
 
 
 def _check_formats(name: str, place: Destination, output: Output) -> None:

@@ -5,7 +5,8 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from prefmill.contracts.recipe import Output, Pairing
+from prefmill.contracts.recipe import Output, Pairing, Recipe
+from prefmill.coordinator.domain.resolved import resolve
 from prefmill.plugins.destination import DestinationError, destinations_of
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.format import FormatContext, arrow_schema
@@ -274,6 +275,43 @@ def test_a_scale_that_argilla_cannot_show_is_told_before_anything_is_made(argill
     with pytest.raises(DestinationError, match=r"'overall' is rated from 0 to 100"):
         shown(argilla, tmp_path, made)
     assert argilla.datasets == {}
+
+
+def recipe(argilla=None, rubric="pairwise", **changes):
+    judged = {"judges": {"j": {"engine": "simulated", "model": "j"}}, "judge": {"rubric": rubric}}
+    output = {"formats": ["raw"], "argilla": {"argilla": "https://argilla.test", **(argilla or {})}}
+    models = {a: {"engine": "simulated", "model": a} for a in "ab"}
+    made = {"name": "r", "source": {"inline": ["Why?"]}, "models": models, "output": output}
+    return Recipe.model_validate(made | judged | changes)
+
+
+@pytest.mark.parametrize(
+    ("made", "problem"),
+    [
+        (recipe(), "there are no ratings to show: pairwise only compares answers; name a rubric "),
+        (
+            recipe(judges={}, judge=None),
+            "there are no ratings to show: name a judge, and aspects that it rates",
+        ),
+        (
+            recipe({"aspects": ["clarity"]}, {"ultrafeedback": ["honesty"]}),
+            "none of `aspects` (clarity) is rated; there are: honesty",
+        ),
+        (
+            recipe(rubric={"template": {**TEMPLATE, "scale": {"min": 0, "max": 100}}}),
+            "'overall' is rated from 0 to 100, and Argilla has 10 ratings at most: name the others",
+        ),
+    ],
+)
+def test_what_argilla_has_no_use_for_is_refused_with_the_recipe(made, problem):
+    with pytest.raises(RecipeError) as refused:
+        resolve(made)
+    (told,) = refused.value.problems
+    assert told.startswith(f"output.argilla: {problem}")
+
+
+def test_a_rubric_that_rates_beside_one_that_compares_is_enough_for_argilla():
+    resolve(recipe(rubric=["pairwise", {"ultrafeedback": ["honesty"]}]))
 
 
 def test_people_are_told_what_the_rubrics_say_unless_the_recipe_says_it(argilla, folder):

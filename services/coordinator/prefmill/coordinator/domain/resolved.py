@@ -14,7 +14,7 @@ from prefmill.contracts.workers import LaneSpec
 from prefmill.coordinator.domain.answerable import refused_if_silent
 from prefmill.coordinator.domain.rubrics import ResolvedRubric, rubrics_of, separate
 from prefmill.plugins import registry
-from prefmill.plugins.destination import destinations_of
+from prefmill.plugins.destination import destinations_of, refuse_useless
 from prefmill.plugins.digest import digest_of
 from prefmill.plugins.engine import Engine
 from prefmill.plugins.errors import RecipeError, problems_at
@@ -128,6 +128,8 @@ def _resolved(recipe: Recipe, placed: Placed) -> Resolved:
     attempt(lambda: _check_scored(recipe, aspects))
     principles = attempt(lambda: principles_of(recipe.generate.principles, recipe.seed))
     problems.extend(_contradictions(recipe))
+    if not problems:
+        attempt(lambda: refuse_useless(recipe.output, _manifest(recipe, rubrics)))
     if problems:
         raise RecipeError(*dict.fromkeys(problems))
     assert source is not None
@@ -248,6 +250,12 @@ def _check_outputs(recipe: Recipe, aspects: tuple[str, ...], scoring: tuple[str,
         attempt(lambda: pools_of(recipe.pool, tuple(recipe.judges), scoring))
     if problems:
         raise RecipeError(*problems)
+
+
+def _manifest(recipe: Recipe, rubrics: Sequence[ResolvedRubric]) -> dict[str, Any]:
+    """What is known of the `run.json` of its datasets."""
+    told = [{"name": made.label, "people": made.people} for made in rubrics]
+    return {"judges": {alias: alias for alias in recipe.judges}, "rubrics": told}
 
 
 def _check_scored(recipe: Recipe, known: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from prefmill.contracts.recipe import PluginSpec, Recipe
 from prefmill.contracts.work import Shows
 from prefmill.plugins import registry
 from prefmill.plugins.errors import RecipeError, problems_at
-from prefmill.plugins.rubric import Rubric, shows_of
+from prefmill.plugins.rubric import Rubric, annotation_of, shows_of
 
 PARAMS: Final = "params"
 """Beside a rubric's name: sampling parameters for it, not one of its options."""
@@ -41,6 +41,16 @@ class ResolvedRubric:
         """The recipe's own file that it is from, with its hash; {} if a distribution has it."""
         path, sha256 = getattr(self.rubric, "file", ("", ""))
         return {path: sha256} if path else {}
+
+    @property
+    def people(self) -> dict[str, dict[str, JsonValue]]:
+        """Aspect, by its name in the run → how people check it."""
+        return {
+            self.names.get(aspect, aspect): annotation_of(self.rubric, aspect).model_dump(
+                mode="json"
+            )
+            for aspect in self.rubric.aspects
+        }
 
 
 def rubrics_of(recipe: Recipe) -> tuple[ResolvedRubric, ...]:

@@ -8,7 +8,7 @@ from `ARGILLA_API_KEY`.
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
@@ -22,6 +22,7 @@ from prefmill.sink.destinations.argilla_fields import Row, fields_of
 from prefmill.sink.destinations.argilla_layout import (
     APART,
     HIGHEST,
+    Asked,
     Layout,
     Range,
     asked_of,
@@ -81,6 +82,21 @@ class ArgillaDestination:
         """The key, where there is none."""
         return None if os.environ.get(KEY) else f"{KEY} is not set in the environment"
 
+    def refuses(self, manifest: Mapping[str, Any]) -> str | None:
+        """Why it has nothing to show of such a dataset, or cannot show it."""
+        asked = self._asked(manifest)
+        if not manifest["judges"]:
+            return "there are no ratings to show: name a judge, and aspects that it rates"
+        if not asked:
+            return _unrated(manifest["rubrics"], self.options.aspects)
+        for name, each in asked.items():
+            if each.scale[1] - each.scale[0] >= HIGHEST:
+                return (
+                    f"{name!r} is rated from {each.scale[0]} to {each.scale[1]}, and Argilla has "
+                    f"{HIGHEST} ratings at most: name the others as output.argilla.aspects"
+                )
+        return None
+
     def publish(self, folder: Path) -> str:
         """Make the dataset, or go on with it. DestinationError if the server refuses, cannot be
         reached, or has another dataset of that name."""
@@ -101,21 +117,14 @@ class ArgillaDestination:
         return ArgillaClient(self.options.url, os.environ[KEY], self.pause)
 
     def _layout(self, manifest: dict[str, Any]) -> Layout:
+        if why := self.refuses(manifest):
+            raise DestinationError(f"output.argilla: {why}")
         wanted = self.options
-        asked = asked_of(manifest["rubrics"], wanted.scales, wanted.aspects)
-        if not asked or not manifest["judges"]:
-            raise DestinationError(
-                "output.argilla has no ratings to show: name a judge, and aspects that it rates"
-            )
-        for name, each in asked.items():
-            if each.scale[1] - each.scale[0] >= HIGHEST:
-                raise DestinationError(
-                    f"output.argilla: {name!r} is rated from {each.scale[0]} to {each.scale[1]}, "
-                    f"and Argilla has {HIGHEST} ratings at most: name the others as "
-                    "output.argilla.aspects"
-                )
         shown = fields_of(manifest["rubrics"], wanted.aspects, wanted.generations)
-        return Layout(wanted.generations, manifest["judges"], asked, shown)
+        return Layout(wanted.generations, manifest["judges"], self._asked(manifest), shown)
+
+    def _asked(self, manifest: Mapping[str, Any]) -> dict[str, Asked]:
+        return asked_of(manifest["rubrics"], self.options.scales, self.options.aspects)
 
     def _dataset(self, client: ArgillaClient, manifest: dict[str, Any]) -> dict[str, Any]:
         """The dataset of the run, made if it is not there."""
@@ -211,6 +220,17 @@ def _complete(
     for made in wanted:
         if made["name"] not in there:
             client.call("POST", path, made)
+
+
+def _unrated(rubrics: Iterable[Mapping[str, Any]], only: Sequence[str]) -> str:
+    """What is told where nothing that is shown is rated."""
+    if rated := list(asked_of(rubrics, {}, ())):
+        return f"none of `aspects` ({', '.join(only)}) is rated; there are: {', '.join(rated)}"
+    names = " and ".join(rubric["name"] for rubric in rubrics)
+    return (
+        f"there are no ratings to show: {names} only compares answers; name a rubric that rates "
+        "them beside it, or leave argilla out"
+    )
 
 
 def _values(made: dict[str, Any]) -> list[int] | None:
