@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from nats.aio.client import Client
@@ -31,9 +32,11 @@ from prefmill.coordinator.windows import Windows
 from prefmill.ledger import planning, runs
 from prefmill.ledger.database import Ledger
 from prefmill.ledger.dead import store_dead
+from prefmill.ledger.exports import claim_export, want_export
 from prefmill.ledger.results import store_replies
 from prefmill.messaging.connection import jetstream_of
 from prefmill.messaging.topology import Topology
+from prefmill.sink.export import Exporter
 
 RECIPE: dict[str, Any] = {
     "name": "rig",
@@ -184,6 +187,15 @@ class Rig:
                 if reply is not None:
                     await self.store(reply)
         return calls
+
+    async def exported(self, exports_dir: Path) -> Path:
+        """The folder of a dataset of the run, as the sink writes it."""
+        async with self.ledger.begin() as connection:
+            await want_export(connection, self.plan.run_id, self.plan.revision, {}, "made")
+            export = await claim_export(connection, 60.0)
+        assert export is not None
+        await Exporter(self.ledger, exports_dir).make(export)
+        return exports_dir / "made"
 
     async def count(self, table: str, where: str = "true") -> int:
         """Rows of a table of the ledger."""

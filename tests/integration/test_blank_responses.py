@@ -6,8 +6,6 @@ from typing import Any
 
 from prefmill.coordinator.pages import row_page
 from prefmill.ledger import runs
-from prefmill.ledger.exports import claim_export, want_export
-from prefmill.sink.export import Exporter
 
 from .rig import Rig, recipe
 
@@ -30,18 +28,6 @@ def rows(**responses: Any) -> dict[str, Any]:
     return {"inline": source}
 
 
-async def exported(rig: Rig, tmp_path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The sums of a dataset of all, and the lines of its `failures.jsonl`."""
-    async with rig.ledger.begin() as connection:
-        await want_export(connection, rig.plan.run_id, 1, {}, "whole")
-        export = await claim_export(connection, 60.0)
-    assert export is not None
-    await Exporter(rig.ledger, tmp_path).make(export)
-    manifest = json.loads((tmp_path / "whole" / "run.json").read_text())
-    lines = (tmp_path / "whole" / "failures.jsonl").read_text().splitlines()
-    return manifest["outcome"], [json.loads(line) for line in lines]
-
-
 async def test_every_row_without_two_answers_has_a_line_that_says_what_it_lacks(
     rig: Rig, tmp_path: Path
 ) -> None:
@@ -49,7 +35,8 @@ async def test_every_row_without_two_answers_has_a_line_that_says_what_it_lacks(
     await rig.submit(recipe(source=rows(**GIVEN), models={}, output=formats))
 
     assert await rig.work() == 2 * 2, "two aspects of the whole row and of the half"
-    outcome, lines = await exported(rig, tmp_path)
+    folder = await rig.exported(tmp_path)
+    lines = map(json.loads, (folder / "failures.jsonl").read_text().splitlines())
     told = [(line["id"], line["cell"], line["reason"], line["detail"]) for line in lines]
     assert told == [
         ("null", None, "missing-responses", NOBODY),
@@ -57,7 +44,7 @@ async def test_every_row_without_two_answers_has_a_line_that_says_what_it_lacks(
         ("blank", None, "missing-responses", BLANK),
         ("half", {"kind": "given", "alias": "y", "sample": 0}, "empty", LOST),
     ]
-    dropped = outcome["trl"]["dropped"]
+    dropped = json.loads((folder / "run.json").read_text())["outcome"]["trl"]["dropped"]
     assert dropped["missing-responses"] == 3
     assert dropped["too-few-generations"] == 1
 

@@ -23,6 +23,19 @@ def test_files_are_named_without_their_folders() -> None:
     assert LOCAL["plugins"] == {"/home/me/mine.py": "ab12"}, "what is stored stays"
 
 
+def test_local_models_are_named_without_the_folders_they_lie_in() -> None:
+    own = {"engine": "vllm", "model": "/srv/me/zephyr-dpo/", "lora": "/srv/me/style"}
+    hub = {"engine": "vllm", "model": "HuggingFaceH4/zephyr-7b-beta", "system": "/no_think"}
+    recipe = {"name": "tiny", "source": {"hub": "a/b"}, "models": {"own": own, "hub": hub}}
+    made = shown(recipe | {"judges": {"j": {"engine": "openai", "model": "/srv/me/judge"}}})
+    assert made["models"] == {
+        "own": {"engine": "vllm", "model": "zephyr-dpo", "lora": "style"},
+        "hub": hub,
+    }
+    assert made["judges"]["j"]["model"] == "judge"
+    assert shown(recipe | {"models": ["zephyr"]})["models"] == ["zephyr"], "names of lanes"
+
+
 def test_what_names_no_place_of_a_machine_stays_as_it_was_written() -> None:
     recipe = {
         "name": "tiny",

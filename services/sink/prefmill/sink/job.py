@@ -17,7 +17,7 @@ from prefmill.plugins.files import plugin_files
 from prefmill.plugins.format import Format, FormatContext
 from prefmill.plugins.outputs import formats_of, with_formats
 from prefmill.sink.destinations.card import CardFacts
-from prefmill.sink.domain.shown import shown, text_of, without_prompts
+from prefmill.sink.domain.shown import name_of, shown, text_of, without_prompts
 from prefmill.sink.domain.splitting import Split
 
 
@@ -106,12 +106,13 @@ def formats_for(job: Job) -> list[Format]:
 
 def facts_of(job: Job) -> CardFacts:
     """What its card says beside the figures."""
-    models = {a: job.slots[s].model for a, s in {**job.given, **job.desired.models}.items()}
+    models = {**job.given, **job.desired.models}
+    judges = {alias: slot for r in job.desired.rubrics for alias, slot in r.judges.items()}
     return CardFacts(
         name=job.run.name,
         version=importlib.metadata.version("prefmill-sink"),
-        models=models,
-        judges={a: job.slots[s].model for r in job.desired.rubrics for a, s in r.judges.items()},
+        models={alias: name_of(job.slots[slot].model) for alias, slot in models.items()},
+        judges={alias: name_of(job.slots[slot].model) for alias, slot in judges.items()},
         rubric=" and ".join(rubric.label for rubric in job.desired.rubrics),
         aspects=job.desired.aspects,
         judges_pool=next(iter(job.pool.judges)),

@@ -9,6 +9,7 @@ from prefmill.contracts.rows import FinishedRow, Generation, Verdict
 from prefmill.ledger.desired import Desired, WantedVerdict, answer_key
 from prefmill.ledger.finished import StoredRow
 from prefmill.plugins.principles import Principles, source_of
+from prefmill.sink.domain.shown import name_of
 
 
 def finished(row: StoredRow, desired: Desired, given: Mapping[str, int]) -> FinishedRow:
@@ -46,7 +47,7 @@ def _generation(
     failure = row.failures.get((key.slot_id, key.aspect, key.sample, key.target))
     return Generation(
         model=alias,
-        model_id=answer.model if answer else "",
+        model_id=name_of(answer.model) if answer else "",
         sample=cell[1],
         text=answer.text if answer else None,
         failure=None if answer else failure,
@@ -67,7 +68,7 @@ def _verdict(
     unread = Reading(status=failure.reason if failure else NOT_FINISHED)
     return Verdict(
         judge=wanted.judge,
-        judge_model=stored.model if stored else "",
+        judge_model=name_of(stored.model) if stored else "",
         rubric=rubric.label,
         shows=rubric.shows,
         aspect=rubric.name_of(wanted.key.aspect),

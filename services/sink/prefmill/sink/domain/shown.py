@@ -13,6 +13,7 @@ from prefmill.plugins.source import with_each
 
 _FILES: Final = ("jsonl", "csv", "parquet", "hub")
 _TEMPLATES: Final = ("template", "templates")
+_MODEL: Final = ("model", "lora", "tokenizer", "chat_template", "hf_config_path", "download_dir")
 _DATA: Final = ("columns", "inline", "system", "wordings")
 """What is text or data, not options."""
 _SECRET: Final = re.compile(
@@ -29,15 +30,24 @@ def shown(recipe: Dumped) -> Dumped:
     made = cast("Dumped", _without_secrets(recipe))
     made["source"] = with_each(made["source"], lambda one, _: _named(one, _FILES))
     if plugins := made.get("plugins"):
-        made["plugins"] = {_name(path): sha256 for path, sha256 in plugins.items()}
+        made["plugins"] = {name_of(path): sha256 for path, sha256 in plugins.items()}
     if judge := made.get("judge"):
         made["judge"] = {**judge, "rubric": _named(judge["rubric"], _TEMPLATES)}
+    for side in ("models", "judges"):
+        if isinstance(specs := made.get(side), Mapping):
+            named = cast("Mapping[str, Any]", specs).items()
+            made[side] = {alias: _named(spec, _MODEL) for alias, spec in named}
     return made
 
 
 def text_of(recipe: Dumped) -> str:
     """A dumped recipe as a person writes one: YAML, keys in the order of the recipe."""
     return yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=100)
+
+
+def name_of(path: str) -> str:
+    """The name alone of a file or folder that is named from the root: of a local model, too."""
+    return PurePosixPath(path).name if path.startswith("/") else path
 
 
 def without_prompts(recipe: Dumped) -> Dumped:
@@ -66,12 +76,7 @@ def _named(spec: Any, keys: tuple[str, ...]) -> Any:
 def _names(value: Any) -> Any:
     if isinstance(value, list):
         return [_names(one) for one in cast("list[Any]", value)]
-    return _name(value) if isinstance(value, str) else value
-
-
-def _name(path: str) -> str:
-    """The name alone of a file that is named from the root."""
-    return PurePosixPath(path).name if path.startswith("/") else path
+    return name_of(value) if isinstance(value, str) else value
 
 
 def _without_secrets(value: Any, key: str = "") -> Any:
