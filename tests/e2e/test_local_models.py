@@ -84,7 +84,7 @@ def test_with_fewer_devices_than_models_they_run_one_after_the_other(
         ("b", "0"),
         ("judge", "1"),
     ]
-    assert "no device is free for it yet; 40 rows wait for it" in said
+    assert "no worker has a device for it yet; 40 rows wait for it" in said
 
 
 def state_of(folder: Folder, alias: str) -> SlotStatus:

@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from prefmill.cli.commands.runs import status_lines
-from prefmill.cli.show.lines import milestones, progress, trouble
+from prefmill.cli.show.lines import milestones, progress
 from prefmill.cli.show.live import picture
 from prefmill.cli.show.numbers import count, seconds
 from prefmill.cli.show.outcome import export_lines, run_lines, sum_line, text_of
@@ -18,6 +18,7 @@ from prefmill.contracts.api import (
     SlotStatus,
 )
 from prefmill.contracts.money import dollars
+from prefmill.contracts.standing import standing, trouble
 
 
 def slot(alias: str, **values: object) -> SlotStatus:
@@ -82,9 +83,11 @@ def test_the_pace_forgets_what_is_long_ago() -> None:
 
 
 def test_a_lane_without_a_worker_is_named_with_the_rows_that_wait() -> None:
-    assert trouble(slot("a", health=None, waiting=12)) == (
-        "no worker serves it; 12 rows wait for it"
+    absent = {"health": None, "detail": "no worker serves it yet"}
+    assert trouble(slot("a", **absent, waiting=1200)) == (
+        "no worker serves it yet; 1,200 rows wait for it"
     )
+    assert trouble(slot("a", health=None, waiting=12)) == "", "its first worker may still come"
     assert trouble(slot("a", health="unusable", detail="401: wrong key", waiting=1)) == (
         "unusable: 401: wrong key; 1 row waits for it"
     )
@@ -92,6 +95,24 @@ def test_a_lane_without_a_worker_is_named_with_the_rows_that_wait() -> None:
     assert trouble(slot("a", detail="rate limited, waits 3 s", waiting=5)) == (
         "rate limited, waits 3 s"
     )
+
+
+def test_a_lane_without_a_worker_is_told_while_another_one_is_still_probed() -> None:
+    before = run(slot("a", waiting=9, health=None), state="probing")
+    alone = slot("a", waiting=9, health=None, detail="no worker serves it yet")
+    assert milestones(before, run(alone, state="probing")) == [
+        "models.a: no worker serves it yet; 9 rows wait for it"
+    ]
+
+
+def test_the_status_of_a_run_that_goes_on_says_once_what_stands_still() -> None:
+    alone = slot("a", waiting=9, health=None, detail="no worker serves it yet")
+    slow = slot("b", waiting=5, detail="rate limited, waits 3 s")
+    reason = standing([alone, slow])
+    assert reason == "models.a: no worker serves it yet; 9 rows wait for it"
+    going = "\n".join(status_lines(run(alone, reason=reason)))
+    assert going.count("no worker serves it yet; 9 rows wait for it") == 1
+    assert "(no key)" in status_lines(run(alone, reason="no key", state="failed"))[0]
 
 
 def test_milestones_are_told_once() -> None:
@@ -109,9 +130,9 @@ def test_milestones_are_told_once() -> None:
 
 def test_a_lane_that_stands_is_told_when_it_begins_to_and_when_the_reason_changes() -> None:
     fine = run(slot("a", waiting=9))
-    alone = run(slot("a", waiting=9, health=None))
+    alone = run(slot("a", waiting=9, health=None, detail="no worker serves it yet"))
     broken = run(slot("a", waiting=8, health="unusable", detail="404: no such model"))
-    assert milestones(fine, alone) == ["models.a: no worker serves it; 9 rows wait for it"]
+    assert milestones(fine, alone) == ["models.a: no worker serves it yet; 9 rows wait for it"]
     assert milestones(alone, alone) == []
     assert milestones(alone, broken) == [
         "models.a: unusable: 404: no such model; 8 rows wait for it"

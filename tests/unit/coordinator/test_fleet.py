@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from prefmill.contracts.workers import LaneHealth, LaneServed, WorkerAnnounced
+from prefmill.contracts.workers import LaneHealth, LaneServed, LaneSpec, WorkerAnnounced
 from prefmill.coordinator.fleet import FORGOTTEN_AFTER_S, LOST_AFTER, Fleet
 
 
@@ -99,3 +99,24 @@ def test_a_lane_that_is_tried_again_begins_anew(workers: Workers) -> None:
     assert workers.trouble
     workers.fleet.clear("llama")
     assert not workers.trouble
+
+
+def test_a_lane_is_deserted_once_it_is_wanted_and_nobody_has_served_it_for_a_while(
+    workers: Workers,
+) -> None:
+    llama = LaneSpec(kind="generate", slug="llama", digest="d", engine="simulated", options={})
+    fleet = workers.fleet
+    workers.now = 100.0
+    assert not fleet.deserted("llama", "d"), "nobody wants it"
+    assert fleet.want(llama)
+    assert not fleet.want(llama), "it is known"
+    assert not fleet.deserted("llama", "d"), "its first worker may still come"
+    workers.now += fleet.grace_s
+    assert fleet.deserted("llama", "d")
+    workers.says("a", "probing")
+    assert not fleet.deserted("llama", "d"), "somebody loads it"
+    workers.says("a", "ready", stopping=True)
+    assert not fleet.deserted("llama", "d"), "another one may come"
+    workers.now += fleet.grace_s
+    assert fleet.deserted("llama", "d")
+    assert not fleet.deserted("llama", "e"), "another model under the same name"

@@ -12,7 +12,7 @@ from prefmill.coordinator.fleet import Fleet
 from prefmill.coordinator.status import Sight, demands_of, status_of
 from prefmill.coordinator.submission import desired_of
 from prefmill.ledger.desired import Desired
-from prefmill.ledger.planning import PUBLISHED
+from prefmill.ledger.planning import PLANNED, PUBLISHED
 from prefmill.ledger.runs import Run
 from prefmill.ledger.status import Tally
 
@@ -42,7 +42,7 @@ def seen(state: str, rows: int, *, busy: int) -> SlotStatus:
     return status_of(sight(state, rows), fleet).slots[0]
 
 
-def sight(state: str, rows: int) -> Sight:
+def sight(state: str, rows: int, sent: int = PUBLISHED) -> Sight:
     run = Run(
         id=1,
         name="r",
@@ -59,7 +59,7 @@ def sight(state: str, rows: int) -> Sight:
         drawn={"a": 100},
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
-    return Sight(run, PLAN, {}, {}, {(1, LANE.slug, PUBLISHED): rows}, {}, [])
+    return Sight(run, PLAN, {}, {}, {(1, LANE.slug, sent): rows}, {}, [])
 
 
 def test_what_queues_for_a_worker_is_out_and_not_in_flight() -> None:
@@ -74,6 +74,21 @@ def test_nothing_is_in_flight_of_a_stopped_run_whose_rows_nobody_works_on() -> N
 def test_calls_of_other_runs_on_the_lane_are_not_in_flight_for_a_run_with_nothing_out() -> None:
     assert seen("finished", 0, busy=8).in_flight == 0
     assert seen("running", 3, busy=8).in_flight == 3
+
+
+def test_a_run_says_after_a_while_which_lane_nobody_serves_and_how_many_rows_wait() -> None:
+    now = 0.0
+    fleet = Fleet(lambda: now, grace_s=15)
+    fleet.want(LANE)
+    assert status_of(sight("probing", 64), fleet).reason == ""
+    now = 15.0
+    for state in ("probing", "running"):
+        said = status_of(sight(state, 64), fleet)
+        assert said.reason == "models.a: no worker serves it yet; 100 rows wait for it"
+        assert said.slots[0].detail == "no worker serves it yet"
+    assert status_of(sight("running", 64, PLANNED), fleet).reason
+    assert status_of(sight("running", 0), fleet).reason == "", "nothing is to be done there yet"
+    assert status_of(sight("paused", 64), fleet).reason == ""
 
 
 def test_a_lane_that_wants_devices_counts_all_rows_that_are_out() -> None:

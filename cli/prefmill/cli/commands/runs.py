@@ -10,7 +10,7 @@ from prefmill.cli.connect import connect, coordinator_options, find
 from prefmill.cli.fetching import with_dataset
 from prefmill.cli.follow import conclude, follow
 from prefmill.cli.places import refuse_foreign
-from prefmill.cli.show.lines import done_to, hint, not_asked, prompts_of, trouble
+from prefmill.cli.show.lines import ACTIVE, done_to, hint, not_asked, prompts_of
 from prefmill.cli.show.numbers import count, plural, table
 from prefmill.cli.show.outcome import sum_line, transforms_failed
 from prefmill.cli.show.pace import closed
@@ -18,6 +18,7 @@ from prefmill.cli.stop import Stop
 from prefmill.contracts.api import RowStatus, RunStatus, SlotStatus
 from prefmill.contracts.money import dollars
 from prefmill.contracts.reasons import OUTPUT_TRANSFORM_FAILED
+from prefmill.contracts.standing import trouble
 
 RUN = click.argument("name", metavar="RUN")
 
@@ -118,7 +119,7 @@ def workers(api: str | None, home: str | None) -> None:
 
 def status_lines(run: RunStatus) -> list[str]:
     """A run, a line per model and judge, and its newest export."""
-    why = f" ({run.reason})" if run.reason else ""
+    why = f" ({run.reason})" if run.reason and run.state not in ACTIVE else ""
     lines = [f"{run.name}: {run.state}{why} · {prompts_of(run)} · {dollars(run.cost_usd)}"]
     headers = ("", "model", "done", "failed", "reused", "in flight", "read", "written", "cost")
     lines += table(headers, [_slot(slot) for slot in run.slots], left=2)

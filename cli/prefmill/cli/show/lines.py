@@ -7,6 +7,7 @@ from prefmill.cli.show.numbers import count, plural, rate, seconds
 from prefmill.cli.show.pace import Pace, called, closed
 from prefmill.contracts.api import ExportStatus, RunStatus, SlotStatus
 from prefmill.contracts.money import dollars
+from prefmill.contracts.standing import name_of, trouble
 
 _STATES = {
     "loading": "loading prompts",
@@ -18,7 +19,7 @@ _STATES = {
     "failed": "stopped: {reason}",
 }
 
-_ACTIVE = ("loading", "probing", "running")
+ACTIVE = ("loading", "probing", "running")
 
 
 def progress(status: RunStatus, pace: Pace, elapsed: float) -> str:
@@ -34,28 +35,6 @@ def progress(status: RunStatus, pace: Pace, elapsed: float) -> str:
 def milestones(before: RunStatus | None, after: RunStatus) -> list[str]:
     """What happened between two looks that is worth a line of its own."""
     return [*_of_run(before, after), *_of_slots(before, after), *_of_exports(before, after)]
-
-
-def trouble(slot: SlotStatus) -> str:
-    """Why a lane stands still, and how many rows wait for it, or is slow; empty if all is well."""
-    waiting = slot.waiting
-    if not waiting:
-        return ""
-    wait = f"{plural(waiting, 'row')} wait{'s' if waiting == 1 else ''} for it"
-    if slot.health is None:
-        if slot.detail:
-            return f"{slot.detail}; {wait}"
-        if slot.gpus:
-            return f"no device is free for it yet; {wait}"
-        return f"no worker serves it; {wait}"
-    if slot.health == "unusable":
-        return f"unusable: {slot.detail or 'no reason given'}; {wait}"
-    return slot.detail
-
-
-def name_of(slot: SlotStatus) -> str:
-    """`models.zephyr`, as a recipe says it."""
-    return f"{'judges' if slot.kind == 'judge' else 'models'}.{slot.alias}"
 
 
 def prompts_of(status: RunStatus) -> str:
@@ -109,10 +88,11 @@ def _of_slots(before: RunStatus | None, after: RunStatus) -> Iterator[str]:
 
 
 def trouble_of(slot: SlotStatus, status: RunStatus) -> str:
-    """Its trouble, where the run needs it now: while lanes are probed, workers still come."""
-    if status.state == "probing":
-        return trouble(slot) if slot.health == "probing" else ""
-    return trouble(slot) if status.state == "running" else ""
+    """Its trouble, where the run needs it now. While lanes are probed, one that cannot be used
+    stops the run, which says so."""
+    if status.state == "probing" and slot.health == "unusable":
+        return ""
+    return trouble(slot) if status.state in ("probing", "running") else ""
 
 
 def _gist(said: str) -> str:
@@ -180,5 +160,5 @@ def done_to(action: str, before: RunStatus, after: RunStatus) -> str:
             return f"{after.name}: no answer or verdict had failed; it is looked at once more"
         case _:
             cells = plural(waiting, "answer or verdict", "answers and verdicts")
-            was = "was not stopped" if before.state in _ACTIVE else f"was {before.state}"
+            was = "was not stopped" if before.state in ACTIVE else f"was {before.state}"
             return f"{after.name}: {was}, goes on; {cells} known to be wanted"

@@ -12,12 +12,13 @@ from prefmill.contracts.api import (
     RunState,
     RunStatus,
 )
-from prefmill.coordinator.conductor import ACTIVE, Conductor
+from prefmill.coordinator.conductor import Conductor
 from prefmill.coordinator.domain.named import expanded
 from prefmill.coordinator.domain.places import refuse_folder, refuse_places
 from prefmill.coordinator.events import told
 from prefmill.coordinator.forecast import forecast
 from prefmill.coordinator.status import (
+    ACTIVE,
     RunAction,
     bare_status,
     demands_of,

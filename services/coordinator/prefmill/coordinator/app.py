@@ -60,7 +60,7 @@ def build(settings: CoordinatorSettings, probes: Probes) -> FastStream:
     broker = nats_broker(settings, "prefmill-coordinator", probes)
     app = FastStream(broker, logger=None)
     ledger = Ledger(settings.database_url)
-    fleet = Fleet()
+    fleet = Fleet(grace_s=settings.worker_grace_s)
     deployed = read_deployed(settings.deployed)
     holder: dict[str, Any] = {}
     tasks: list[asyncio.Task[Any]] = []

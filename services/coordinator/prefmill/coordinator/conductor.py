@@ -20,7 +20,7 @@ from prefmill.coordinator.planner import plan_step
 from prefmill.coordinator.publisher import publish_step
 from prefmill.coordinator.settings import CoordinatorSettings
 from prefmill.coordinator.sofar import SoFar, want_whole
-from prefmill.coordinator.status import look, spent
+from prefmill.coordinator.status import ACTIVE, look, spent
 from prefmill.coordinator.streams import Streams
 from prefmill.coordinator.submission import plan_of
 from prefmill.coordinator.trouble import TROUBLE, line_of
@@ -36,7 +36,6 @@ from prefmill.settings.deployed import Deployed
 
 log: Final = logging.getLogger("prefmill.coordinator")
 
-ACTIVE: Final = ("loading", "probing", "running")
 ANNOUNCE_S: Final = 2.0
 UNREADY_S: Final = 15.0
 
@@ -65,7 +64,6 @@ class Conductor:
         self._plans: dict[int, Plan] = {}
         self._traces: dict[int, Headers] = {}
         self._loaders: dict[int, asyncio.Task[None]] = {}
-        self._opened: dict[str, float] = {}
         self._announced = 0.0
         self._fed = False
         self._so_far = SoFar(ledger)
@@ -209,8 +207,7 @@ class Conductor:
                 await self._fail(run, f"{_who(plan, slug)}: {wrong}")
                 return False
             health, _ = self.fleet.health(slug, digest)
-            waited = time.monotonic() - self._opened[slug]
-            if health != "ready" and (health or waited < self.settings.worker_grace_s):
+            if health != "ready" and not self.fleet.deserted(slug, digest):
                 return False
         await self._set(run, "running")
         return True
@@ -235,13 +232,12 @@ class Conductor:
 
     async def _announce(self, plan: Plan, slugs: set[str]) -> None:
         now = time.monotonic()
-        new = slugs - self._opened.keys()
-        await self.streams.open(plan.lanes[slug] for slug in sorted(slugs))
-        for slug in new:
-            self._opened[slug] = now
+        lanes = [plan.lanes[slug] for slug in sorted(slugs)]
+        await self.streams.open(lanes)
+        new = [spec for spec in lanes if self.fleet.want(spec)]
         if new or now - self._announced > ANNOUNCE_S:
             self._announced = now
-            await self.streams.announce([plan.lanes[slug] for slug in sorted(slugs)])
+            await self.streams.announce(lanes)
 
     async def _close(self, run: Run, plan: Plan) -> None:
         """Finish a run that lacks nothing; stop one that only paused lanes could bring on."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from prefmill.contracts.api import LaneStatus, WorkerStatus
-from prefmill.contracts.workers import LaneHealth, LaneServed, WorkerAnnounced
+from prefmill.contracts.workers import LaneHealth, LaneServed, LaneSpec, WorkerAnnounced
 
 FORGOTTEN_AFTER_S: Final = 15.0
 LOST_AFTER: Final = 3
@@ -22,14 +22,25 @@ CLEARED_FOR_S: Final = 1.0
 
 @dataclass
 class Fleet:
-    """The live workers. `clock` gives seconds, monotonic."""
+    """The live workers. `clock` gives seconds, monotonic; `grace_s` is how long a lane may be
+    without any before it is deserted."""
 
     clock: Callable[[], float] = time.monotonic
+    grace_s: float = 15.0
     _seen: dict[str, tuple[float, WorkerAnnounced]] = field(default_factory=dict)
     _cleared: dict[str, float] = field(default_factory=dict)
     _lost: dict[str, set[str]] = field(default_factory=dict)
     """Lane → workers that fell silent before they were ready for it; since one was, or the lane
     was cleared."""
+    _served: dict[tuple[str, str], float] = field(default_factory=dict)
+    """(lane, digest) → when a worker last told of it; else since when it is wanted."""
+
+    def want(self, spec: LaneSpec) -> bool:
+        """The lane has work; True if that is new."""
+        key = (spec.slug, spec.digest)
+        new = key not in self._served
+        self._served.setdefault(key, self.clock())
+        return new
 
     def note(self, announced: WorkerAnnounced) -> bool:
         """Take an announcement; True if the worker is new."""
@@ -37,6 +48,7 @@ class Fleet:
             self._seen.pop(announced.worker, None)
             return False
         for lane in announced.lanes:
+            self._served[lane.slug, lane.digest] = self.clock()
             self._lost.get(lane.slug, set()).discard(announced.worker)
             if lane.health == "ready":
                 self._lost.pop(lane.slug, None)
@@ -92,6 +104,13 @@ class Fleet:
             return detail or "no reason given"
         lost = len(self._lost.get(slug, ()))
         return f"{lost} {_ENDED}" if lost >= LOST_AFTER else ""
+
+    def deserted(self, slug: str, digest: str) -> bool:
+        """Whether the lane is wanted, and nobody has served it for a while."""
+        since = self._served.get((slug, digest))
+        if since is None or self.serving(slug, digest):
+            return False
+        return self.clock() - since >= self.grace_s
 
     def slots(self, slug: str, digest: str) -> int:
         """Calls that all live workers of the lane can have in flight."""

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prefmill.contracts.workers import LaneSpec
-from prefmill.coordinator.conductor import ACTIVE, Conductor
+from prefmill.coordinator.conductor import Conductor
 from prefmill.coordinator.domain.estimate import estimate
 from prefmill.coordinator.domain.plan import Plan, PlanSlot
 from prefmill.coordinator.domain.prices import price_of
@@ -28,7 +28,7 @@ from prefmill.coordinator.observed import (
     SlotSeen,
     summed,
 )
-from prefmill.coordinator.status import Sight, cost_of, wanted_of
+from prefmill.coordinator.status import ACTIVE, Sight, cost_of, wanted_of
 from prefmill.coordinator.trouble import line_of
 from prefmill.coordinator.windows import Windows
 from prefmill.ledger import observed, runs

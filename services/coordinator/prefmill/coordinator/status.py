@@ -4,21 +4,25 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prefmill.contracts.api import ExportStatus, FormatOutcome, LaneDemand, RunStatus, SlotStatus
 from prefmill.contracts.recipe import Price
-from prefmill.contracts.workers import needs_devices
+from prefmill.contracts.standing import standing
+from prefmill.contracts.workers import LaneSpec, needs_devices
 from prefmill.coordinator.domain.plan import Plan, PlanSlot
 from prefmill.coordinator.domain.prices import price_of
 from prefmill.coordinator.fleet import Fleet
 from prefmill.ledger import exports, planning, runs, status
 from prefmill.ledger.exports import Export
-from prefmill.ledger.planning import PUBLISHED
+from prefmill.ledger.planning import PLANNED, PUBLISHED
 from prefmill.ledger.runs import Run, Slot
 from prefmill.ledger.status import Tally
+
+ACTIVE: Final = ("loading", "probing", "running")
+"""States of runs that go on."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def status_of(sight: Sight, fleet: Fleet) -> RunStatus:
         id=run.id,
         name=run.name,
         state=run.state,  # pyright: ignore[reportArgumentType]
-        reason=run.reason,
+        reason=run.reason or (standing(slots) if run.state in ACTIVE else ""),
         revision=run.revision,
         rows=run.rows,
         rows_wanted=_limit(sight),
@@ -166,12 +170,24 @@ def _slot(sight: Sight, fleet: Fleet, slot: PlanSlot) -> SlotStatus:
         waiting=max(0, wanted - tally.done - tally.failed),
         workers=len(served),
         health="unusable" if paused else health,
-        detail=paused or fleet.trouble(lane.slug, lane.digest) or detail,
+        detail=paused
+        or fleet.trouble(lane.slug, lane.digest)
+        or detail
+        or _absence(sight, fleet, lane),
         gpus=gpus_of(slot),
         input_tokens=tally.input_tokens,
         output_tokens=tally.output_tokens,
         cost_usd=cost_of(tally, price_of(slot.model)),
     )
+
+
+def _absence(sight: Sight, fleet: Fleet, lane: LaneSpec) -> str:
+    """That nobody serves a lane that rows are planned for; empty while a worker may still come."""
+    keys = ((sight.run.id, lane.slug, state) for state in (PLANNED, PUBLISHED))
+    if not any(sight.rows.get(key) for key in keys) or not fleet.deserted(lane.slug, lane.digest):
+        return ""
+    what = "has a device for" if needs_devices(lane) else "serves"
+    return f"no worker {what} it yet"
 
 
 def gpus_of(slot: PlanSlot) -> int | None:
