@@ -4,7 +4,6 @@ import asyncio
 import gc
 import logging
 import os
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -30,7 +29,7 @@ from prefmill.messaging.connection import (
 from prefmill.messaging.entry import shut_out, wait_for_entry
 from prefmill.messaging.errors import NatsUnavailable
 from prefmill.messaging.lane_metrics import LaneMetrics
-from prefmill.messaging.logs import set_up_logging
+from prefmill.messaging.logs import end, set_up_logging
 from prefmill.messaging.probes import Probes
 from prefmill.messaging.process import OwnProcess
 from prefmill.messaging.traces import finish as finish_traces
@@ -161,19 +160,20 @@ def serve(
     build: Callable[[Probes], FastStream],
     process: OwnProcess | None = None,
     fault: str = "",
+    ends: tuple[type[Exception], ...] = (),
 ) -> None:
     """Run what `build` makes, inside a fresh loop, until SIGTERM or SIGINT; traces call it `name`.
     With a `fault` of its settings it only says so for a while, then ends. Leaves by SystemExit
-    with one line then, and when NATS is not there; with exit code 1, at once, when it does not let
-    the service in any more."""
+    with one line then, when NATS is not there, and at an error that `ends` it; with exit code 1, at
+    once, when NATS does not let the service in any more."""
     settle_memory()
     set_up_logging(settings.log_level, settings.log_format)
     start_traces(name)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, build, process or OwnProcess(), fault))
-    except (NatsUnavailable, RecipeError, Misconfigured) as error:
-        sys.exit(f"error: {error}")
+    except (NatsUnavailable, RecipeError, Misconfigured, *ends) as error:
+        end(str(error), settings.log_format)
 
 
 def settle_memory() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sys
 from typing import Any, Final
 
 import uvicorn
@@ -38,14 +37,19 @@ LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 def main(settings: CoordinatorSettings | None = None) -> None:
     """Run until SIGTERM or SIGINT. Leaves by SystemExit with one line where it cannot begin."""
     settings = settings or CoordinatorSettings()
-    if settings.host not in LOOPBACK and settings.token is None:
-        sys.exit(
-            f"error: to listen on {settings.host} a bearer token is needed: set PREFMILL_TOKEN"
-        )
-    try:
-        serve("prefmill-coordinator", settings, lambda probes: build(settings, probes))
-    except LedgerError as error:
-        sys.exit(f"error: {error}")
+    serve(
+        "prefmill-coordinator",
+        settings,
+        lambda probes: build(settings, probes),
+        fault=_fault(settings),
+        ends=(LedgerError,),
+    )
+
+
+def _fault(settings: CoordinatorSettings) -> str:
+    if settings.host in LOOPBACK or settings.token is not None:
+        return ""
+    return f"to listen on {settings.host} a bearer token is needed: set PREFMILL_TOKEN"
 
 
 class Server(uvicorn.Server):

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -32,10 +31,7 @@ _FETCH_AGE_S: Final = 15.0
 def main(settings: SinkSettings | None = None) -> None:
     """Run until SIGTERM or SIGINT. Leaves by SystemExit with one line where it cannot begin."""
     settings = settings or SinkSettings()
-    try:
-        serve("prefmill-sink", settings, lambda probes: build(settings, probes))
-    except LedgerError as error:
-        sys.exit(f"error: {error}")
+    serve("prefmill-sink", settings, lambda probes: build(settings, probes), ends=(LedgerError,))
 
 
 def build(settings: SinkSettings, probes: Probes) -> FastStream:
