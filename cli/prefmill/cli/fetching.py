@@ -1,8 +1,14 @@
 """A dataset comes from the coordinator's side to a folder here."""
 
+import fcntl
 import json
+import os
+import secrets
 import shutil
 import tarfile
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from prefmill.cli.client import Client, Unreachable
@@ -17,25 +23,50 @@ def fetched(client: Client, run: int, export: ExportStatus, folder: Path) -> Exp
     if export.state != "written" or is_store(export.directory):
         return export
     refuse_foreign(folder)
-    aside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
     try:
-        aside.mkdir(parents=True)
         with (
+            room_beside(folder) as aside,
             client.download(run, export.id) as stream,
             tarfile.open(fileobj=stream, mode="r|") as tar,
         ):
             unpack(tar, aside)
-        _settle(aside, folder, export)
+            _settle(aside, folder, export)
     except (Unreachable, OSError, tarfile.TarError, EOFError) as error:
         raise Stop(
             FAILED,
             f"error: the dataset could not be fetched to {folder}: {error}",
             f"  It is kept; fetch it with: prefmill watch {run} --output {folder}",
         ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return export.model_copy(update={"directory": str(folder)})
+
+
+@contextmanager
+def room_beside(folder: Path) -> Generator[Path]:
+    """A new folder beside it, removed at the end if it is still there. What a kill has left of
+    others goes first; one that is being filled is not touched."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    start = f".{folder.name}.part-"
+    for left in folder.parent.glob(f"{escape(start)}*"):
+        with suppress(OSError), _locked(left):
+            shutil.rmtree(left, ignore_errors=True)
+    room = folder.with_name(f"{start}{secrets.token_hex(4)}")
+    room.mkdir()
+    try:
+        with _locked(room):
+            yield room
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Generator[None]:
+    """Hold the kernel's lock on a folder, which ends with its process. OSError if it is taken."""
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(held)
 
 
 def unpack(tar: tarfile.TarFile, folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefmill.cli.fetching import unpack
+from prefmill.cli.fetching import room_beside, unpack
 from prefmill.cli.places import refuse_foreign
 from prefmill.cli.stop import Stop
 
@@ -51,6 +51,21 @@ def test_nothing_lands_outside_of_the_folder(
     with contextlib.suppress(tarfile.TarError, OSError):
         unpack(tar_of(tarfile.TarInfo("/".join(parts))), outer / "folder")
     assert [path.name for path in outer.iterdir()] == ["folder"]
+
+
+def test_what_a_kill_left_of_a_download_goes_with_the_next_and_a_live_one_stays(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "out" / "[mine]"
+    with room_beside(folder) as live:
+        left = folder.with_name(f".{folder.name}.part-of-a-dead-process")
+        left.mkdir()
+        (left / "half.parquet").write_bytes(b"PAR1")
+        with room_beside(folder) as room:
+            assert {live, room} == set(folder.parent.iterdir()), "the dead one is gone"
+        assert list(folder.parent.iterdir()) == [live]
+        live.rename(folder)
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 def test_a_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:

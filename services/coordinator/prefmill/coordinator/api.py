@@ -193,7 +193,7 @@ async def one_export(run: Found, export_id: int, actions: Doing) -> ExportStatus
 
 
 @routes.get("/runs/{run_id}/exports/{export_id}/download")
-async def download(run: Found, export_id: int, actions: Doing) -> FileResponse:
+async def download(run: Found, export_id: int, actions: Doing) -> StreamingResponse:
     """The files of an export, as one tar file."""
     folder = await _folder(actions, export_id)
     return await asyncio.to_thread(archive, run.name, folder)
