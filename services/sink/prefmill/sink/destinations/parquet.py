@@ -6,6 +6,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any, Final
 
+from prefmill.sink.arrow import lean_arrow
 from prefmill.sink.destinations.disk import aside_of, disk_errors, settle
 from prefmill.sink.formats.columns import Record
 
@@ -96,9 +97,7 @@ class ParquetShard:
 
 
 def _table(records: Sequence[Record], rows: Sequence[str], schema: Any) -> Any:
-    import pyarrow as pa
-
-    arrow: Any = pa
+    arrow = lean_arrow()
     columns = [_column(arrow, column, records, rows) for column in schema]
     return arrow.Table.from_arrays(columns, schema=schema)
 

@@ -10,6 +10,7 @@ from prefmill.contracts.chat import Message
 from prefmill.contracts.reasons import NOT_FINISHED
 from prefmill.contracts.rows import Generation, Prompt
 from prefmill.plugins.format import ScoredRow, Written
+from prefmill.sink.arrow import lean_arrow
 
 Record = dict[str, Any]
 """One row of a dataset: column → value."""
@@ -22,14 +23,7 @@ Schema = Callable[[], Any]
 
 
 def _plain(name: str) -> ArrowType:
-    return lambda: getattr(_arrow(), name)()  # noqa: PLW0108 - it imports, when it is called
-
-
-def _arrow() -> Any:
-    """pyarrow, which ships no types; this is the one place where it enters the formats."""
-    import pyarrow as pa
-
-    return pa
+    return lambda: getattr(lean_arrow(), name)()  # noqa: PLW0108 - it imports, when it is called
 
 
 TEXT: Final[ArrowType] = _plain("string")
@@ -44,18 +38,18 @@ class NoOptions(Strict):
 
 def list_of(values: ArrowType) -> ArrowType:
     """A column of lists."""
-    return lambda: _arrow().list_(values())
+    return lambda: lean_arrow().list_(values())
 
 
 def struct_of(**fields: ArrowType) -> ArrowType:
     """A column of records with these fields."""
-    return lambda: _arrow().struct([(name, made()) for name, made in fields.items()])
+    return lambda: lean_arrow().struct([(name, made()) for name, made in fields.items()])
 
 
 def schema_of(**columns: ArrowType) -> Schema:
     """The columns in order, between `id` and `metadata`."""
     named = {"id": TEXT, **columns, "metadata": TEXT}
-    return lambda: _arrow().schema([(name, made()) for name, made in named.items()])
+    return lambda: lean_arrow().schema([(name, made()) for name, made in named.items()])
 
 
 TEXTS: Final[ArrowType] = list_of(TEXT)
