@@ -20,6 +20,10 @@ LOOPBACK = "127.0.0.1"
 MAX_PAYLOAD = 8 << 20
 """Bytes of the largest message."""
 
+_MEMORY = "48MiB"
+"""From here on NATS looks for free memory more often, and gives it back; no limit. Else it takes
+twice what it uses, and keeps that: 90 MB after 100,000 rows."""
+
 _ROOM_MB = 50
 
 
@@ -94,7 +98,7 @@ def launch_nats(home: Home, port: int = 0, *, sync: str = "always", monitor: boo
     token, config = _token(home.nats), home.nats / "nats.conf"
     write_private(config, _config(home.nats, token, port, sync=sync, monitor=monitor))
     log = home.log("nats")
-    process, log_start = spawn(_orders(home.nats, program, config), log)
+    process, log_start = spawn(_orders(home.nats, program, config), log, GOMEMLIMIT=_MEMORY)
     return Nats(process, log, log_start, home.nats, token)
 
 
