@@ -23,13 +23,20 @@ def tend_nothing(_say: Callable[[str], None]) -> None:
     """For stacks that somebody else tends."""
 
 
-def follow(client: Client, status: RunStatus, tend: Tend = tend_nothing) -> RunStatus:
-    """Show progress until the run has ended and its export is made; the last status."""
+def follow(
+    client: Client,
+    status: RunStatus,
+    tend: Tend = tend_nothing,
+    rest: Callable[[bool], None] = lambda _: None,
+) -> RunStatus:
+    """Show progress until the run has ended and its export is made; the last status. `rest` is told
+    whether nothing is left but the export."""
     with screen() as shown:
         while True:
             shown.show(status)
             if ended(status):
                 return status
+            rest(status.state == "finished")
             time.sleep(EVERY_S)
             tend(shown.say)
             status = _look(client, status, shown, tend)

@@ -77,7 +77,7 @@ def _run(
         agree(plan, recipe, yes=yes)
         before = None if fresh else client.named(recipe.recipe.name)
         status = client.submit(request)
-    conclude(follow(client, status, stack.tend), before, strict=strict)
+    conclude(follow(client, status, stack.tend, stack.rest), before, strict=strict)
 
 
 def check_plugins(stack: Stack, recipe: "LoadedRecipe") -> None:

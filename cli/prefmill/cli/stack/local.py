@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 DRAIN_S: Final = 10.0
 """How long calls in flight may go on after Ctrl-C."""
 
+_END_S: Final = DRAIN_S + 3
+"""How long a worker may take to end."""
+
 SYNC: Final = "1s"
 """How often NATS brings its files to the disk: a power failure may lose the answers of the last
 second on their way to Postgres, which commits each; a killed process loses none. `always` would
@@ -62,6 +65,7 @@ class Stack:
         self._client: Client | None = None
         self._hosting = True
         self._serving = False
+        self._resting = False
         self._restarts: deque[float] = deque(maxlen=_RESTARTS)
 
     def check(self, recipe: dict[str, Any]) -> list[str]:
@@ -78,7 +82,9 @@ class Stack:
         if concurrency:
             self._nest.share_permits(concurrency)
         self._nats.wait_ready()
-        self._start_workers(self._nats.url)
+        self._start_workers()
+        settings = {**_on(self._nats.url), "drain_s": DRAIN_S}
+        self._models = LocalModels(self._nest, self._home.log, settings, _END_S)
 
     @property
     def home(self) -> Path:
@@ -116,14 +122,26 @@ class Stack:
                 self._report(event, say)
         self._tend_models(say)
 
+    def rest(self, resting: bool) -> None:
+        """End the workers when nothing is left to be called: their memory and devices are free
+        while the dataset is written. Start them again if that changes."""
+        if resting == self._resting:
+            return
+        self._resting = resting
+        if resting:
+            for name in self._workers:
+                self._nest.end(name, _END_S)
+        else:
+            self._nest.stop(WORKERS, _END_S)  # for as long as they may still be ending
+            self._start_workers()
+
     def stop(self) -> None:
         """Workers first, which reply in part; then sink, coordinator, and the servers."""
         if not self._serving:
             self.kill()  # nothing has begun; what is still importing need not end it
             return
         (self.home / "api.json").unlink(missing_ok=True)
-        models = self._models.workers if self._models else ()
-        self._nest.stop((*WORKERS, *models), DRAIN_S + 3)
+        self._nest.stop(self._workers, _END_S)
         self._nest.stop(("sink",), 15)
         self._nest.stop(("coordinator",), 5)
         self._nest.leave()
@@ -136,14 +154,19 @@ class Stack:
         self._stop_servers(2)
         signal.signal(signal.SIGINT, before)
 
-    def _start_workers(self, nats_url: str) -> None:
+    @property
+    def _workers(self) -> tuple[str, ...]:
+        """Those that may live."""
+        return (*WORKERS, *(self._models.workers if self._models else ()))
+
+    def _start_workers(self) -> None:
         assert self._home
-        settings = {**_on(nats_url), "drain_s": DRAIN_S}
+        assert self._nats
+        settings = {**_on(self._nats.url), "drain_s": DRAIN_S}
         own: dict[str, dict[str, Any]] = {"judge": {"plugin_files": True}}
         for worker in WORKERS:
             hosting = {**settings, **own.get(worker, {}), "host_any": True}
             self._nest.start(worker, self._home.log(worker), hosting)
-        self._models = LocalModels(self._nest, self._home.log, settings, DRAIN_S + 3)
 
     def _start_deciders(self, dsn: str, port: int, token: str) -> None:
         assert self._home
