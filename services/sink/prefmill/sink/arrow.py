@@ -15,9 +15,9 @@ def lean_arrow() -> Any:
     """pyarrow, ready to make arrays.
 
     With its first array it looks for pandas, to know a Series when it sees one: where that is
-    installed but not in use, 40 MB and half a second for what no format gives. Who asks for
+    installed but not in use, nearly 50 MB and half a second for what no format gives. Who asks for
     `to_pandas` still gets it, and a plugin's pandas that is there already is known. Arrow's own
-    allocator holds 20 MB for the 4 that a row group takes; the system's does not.
+    allocator holds on to 10 MB more than the system's; its variable may still choose it.
     """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     import pyarrow as pa
