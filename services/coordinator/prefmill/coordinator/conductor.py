@@ -3,13 +3,12 @@
 import asyncio
 import logging
 import time
-from dataclasses import replace
 from typing import Final
 
 from nats.aio.client import Client
 
 from prefmill.contracts.api import RunState
-from prefmill.contracts.workers import LaneSpec, WorkerAnnounced
+from prefmill.contracts.workers import WorkerAnnounced
 from prefmill.coordinator.budget import affordable
 from prefmill.coordinator.domain.plan import Plan
 from prefmill.coordinator.domain.unavailable import gone_slots
@@ -17,12 +16,12 @@ from prefmill.coordinator.events import told
 from prefmill.coordinator.fleet import Fleet
 from prefmill.coordinator.loader import load
 from prefmill.coordinator.planner import plan_step
+from prefmill.coordinator.plans import Plans
 from prefmill.coordinator.publisher import publish_step
 from prefmill.coordinator.settings import CoordinatorSettings
 from prefmill.coordinator.sofar import SoFar, want_whole
 from prefmill.coordinator.status import ACTIVE, look, spent
 from prefmill.coordinator.streams import Streams
-from prefmill.coordinator.submission import plan_of
 from prefmill.coordinator.trouble import TROUBLE, line_of
 from prefmill.coordinator.unavailable import go_on_without
 from prefmill.coordinator.uploads import Uploads
@@ -61,8 +60,7 @@ class Conductor:
         self.uploads = Uploads(settings.uploads_folder, settings.upload_bytes)
         self.beat = time.monotonic()
         self._woken = asyncio.Event()
-        self._plans: dict[int, Plan] = {}
-        self._traces: dict[int, Headers] = {}
+        self._plans = Plans(ledger, self.uploads.placed)
         self._loaders: dict[int, asyncio.Task[None]] = {}
         self._announced = 0.0
         self._fed = False
@@ -102,8 +100,7 @@ class Conductor:
                 await self.streams.bootstrap()
                 await self.streams.open(self.deployed.all_lanes())
                 async with self.ledger.begin() as connection:
-                    stored = await runs.lanes(connection)
-                lanes = {slug: LaneSpec.model_validate(spec) for slug, (spec, _) in stored.items()}
+                    lanes = await runs.lane_specs(connection)
                 if await self.streams.reconcile(lanes):
                     self.wake()
             except TROUBLE as error:
@@ -111,17 +108,11 @@ class Conductor:
 
     async def plan(self, run: Run) -> Plan:
         """The plan of a run's current revision, made once."""
-        plan = self._plans.get(run.id)
-        if plan is None or plan.revision != run.revision:
-            async with self.ledger.begin() as connection:
-                plan = await plan_of(connection, run, self.uploads.placed)
-            plan = self._plans[run.id] = replace(plan, submitted=self._traces.get(run.id, NOWHERE))
-        return plan
+        return await self._plans.of(run)
 
     def forget(self, run_id: int, trace: Headers = NOWHERE) -> None:
         """The run was submitted anew, in that trace: make its plan again, and load it again."""
-        self._plans.pop(run_id, None)
-        self._traces[run_id] = trace
+        self._plans.forget(run_id, trace)
         loader = self._loaders.pop(run_id, None)
         if loader:
             loader.cancel()
@@ -155,14 +146,15 @@ class Conductor:
     async def _look(self) -> bool:
         async with self.ledger.begin() as connection:
             active = [run for run in await runs.runs(connection) if run.state in ACTIVE]
+            self._plans.keep(active)
+            self._so_far.keep(active)
             if not active:
                 return False
             rows = await planning.rows_by_lane(connection)
             paused = await runs.paused_lanes(connection)
         windows = Windows(rows, self.fleet, self.settings.window_floor, paused)
         worked = [await self._advance(run, windows) for run in active]
-        plans = [self._plans[run.id] for run in active if run.id in self._plans]
-        self._fed = all(windows.fed(plan) for plan in plans)
+        self._fed = all(windows.fed(plan) for plan in self._plans.known(active))
         return any(worked)
 
     async def _advance(self, run: Run, windows: Windows) -> bool:

@@ -110,6 +110,8 @@ class Observer:
         async with ledger.begin() as connection:
             known = await runs.runs(connection)
         shown = self._shown(known)
+        current = {(run.id, run.revision) for run in shown}
+        self._plans = {key: costs for key, costs in self._plans.items() if key in current}
         plans = {run.id: plan for run in shown if (plan := await self._plan(run))}
         async with ledger.begin() as connection:
             live = await observed.live_batches(connection)

@@ -1,7 +1,7 @@
 """Datasets so far: a destination may want what there is every so many rows, while a run goes on."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,6 +23,11 @@ class SoFar:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._looked: dict[int, float] = {}
+
+    def keep(self, active: Collection[Run]) -> None:
+        """Forget the other runs."""
+        going_on = {run.id for run in active}
+        self._looked = {run: at for run, at in self._looked.items() if run in going_on}
 
     async def look(self, run: Run, plan: Plan) -> None:
         """Ask for one, if its recipe wants one by now and none is on its way. The last one comes
