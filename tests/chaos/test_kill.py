@@ -86,7 +86,8 @@ def test_a_killed_process_group_goes_on_where_it_was(
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=30)
     before = server.calls()
-    folder.run("run", file, "--yes", "--output", tmp_path / "out")
+    output = folder.run("run", file, "--yes", "--output", tmp_path / "out")
+    assert "calls were under way when everything was killed, and made again" in output
     assert tables(tmp_path / "out") == undisturbed
     assert server.calls() - before < CELLS, "what was stored is not asked again"
 
@@ -103,7 +104,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "again" in output or "go on" in output
-    folder.run("run", file, "--yes", "--output", tmp_path / "out")
+    assert "killed" not in folder.run("run", file, "--yes", "--output", tmp_path / "out")
     assert tables(tmp_path / "out") == undisturbed
     asked = server.stats()["by_status"].get("200", 0) - before
     assert asked <= CELLS * 1.25, "a clean stop throws no paid answer away"

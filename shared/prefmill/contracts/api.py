@@ -163,6 +163,11 @@ class RunStatus(Frozen):
     input_tokens: int = Field(default=0, description="Paid so far, by all revisions.")
     output_tokens: int = Field(default=0, description="Paid so far, by all revisions.")
     cost_usd: float = Field(default=0.0, description="Paid so far, as far as prices are known.")
+    asked_again: int = Field(
+        default=0,
+        description="Calls, at most, that were under way when everything was killed, and were made "
+        "again: what they cost the first time is not known, and in none of the sums.",
+    )
     started_at: datetime | None = Field(default=None, description="UTC.")
     exports: tuple[ExportStatus, ...] = Field(default=(), description="Newest first.")
 

@@ -27,6 +27,7 @@ class StoredBatch:
     """A batch as recorded."""
 
     id: int
+    run_id: int
     slot_id: int
     lane: str
     rows: list[int]
@@ -35,7 +36,7 @@ class StoredBatch:
     sequence: int
 
 
-_FIELDS: Final = "id, slot_id, lane, rows, died, epoch, sequence"
+_FIELDS: Final = "id, run_id, slot_id, lane, rows, died, epoch, sequence"
 _CLOSED_BATCHES = sa.text(f"""
     (SELECT {_FIELDS} FROM batch
      WHERE run_id = :run AND state = {CLOSED} AND slot_id > 0 ORDER BY id LIMIT :work)

@@ -1,5 +1,6 @@
 """Runs, their revisions, slots and lanes."""
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from prefmill.contracts.workers import LaneSpec
 from prefmill.ledger.desired import Desired
+from prefmill.ledger.planning import StoredBatch
 from prefmill.ledger.tables import ATTEMPT, BATCH, FAILURE, LANE, REVISION, RUN, SLOT, TALLY
 
 NOTICE: Final = "prefmill"
@@ -18,6 +21,9 @@ NOTICE: Final = "prefmill"
 
 LEFT_OUT: Final = "left out "
 """Before a reason, among the counts of what was drawn."""
+
+ASKED_AGAIN: Final = "asked again "
+"""Before the id of a slot, among the same counts."""
 
 
 _UPLOADS: Final = sa.text("""
@@ -43,17 +49,23 @@ class Run:
     rows_failed: int
     """Rows that no model is asked about."""
     drawn: dict[str, int]
-    """Alias → rows drawn for it; `LEFT_OUT` and a reason → rows that transforms left out."""
+    """Alias → rows drawn for it; `LEFT_OUT` and a reason → rows that transforms left out;
+    `ASKED_AGAIN` and a slot → rows that killed workers had in hand."""
     created_at: datetime
 
     @property
     def left_out(self) -> dict[str, int]:
         """Reason → rows that transforms left out before generation."""
-        return {
-            key.removeprefix(LEFT_OUT): count
-            for key, count in sorted(self.drawn.items())
-            if key.startswith(LEFT_OUT)
-        }
+        return self._counted(LEFT_OUT)
+
+    @property
+    def asked_again(self) -> dict[int, int]:
+        """Slot → rows that workers had in hand when they were killed, and that were asked again."""
+        return {int(slot): rows for slot, rows in self._counted(ASKED_AGAIN).items()}
+
+    def _counted(self, what: str) -> dict[str, int]:
+        counts = sorted(self.drawn.items())
+        return {key.removeprefix(what): count for key, count in counts if key.startswith(what)}
 
     @property
     def failed(self) -> int:
@@ -111,6 +123,17 @@ async def update_run(connection: AsyncConnection, run_id: int, **values: Any) ->
     """Change columns of a run, and tell whoever listens."""
     await connection.execute(RUN.update().where(RUN.c.id == run_id).values(**values))
     await notify(connection, run_id)
+
+
+async def count_asked_again(connection: AsyncConnection, batches: Sequence[StoredBatch]) -> None:
+    """Add the rows of these batches to what their runs asked again."""
+    counts: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    for batch in batches:
+        counts[batch.run_id][f"{ASKED_AGAIN}{batch.slot_id}"] += len(batch.rows)
+    for run_id, more in sorted(counts.items()):
+        drawn = sa.select(RUN.c.drawn).where(RUN.c.id == run_id).with_for_update()
+        more.update(await connection.scalar(drawn))
+        await update_run(connection, run_id, drawn=dict(more))
 
 
 async def notify(connection: AsyncConnection, run_id: int) -> None:
@@ -194,6 +217,12 @@ async def lanes(connection: AsyncConnection) -> dict[str, tuple[dict[str, Any], 
     """Slug → specification, and why it is paused (None if it is not)."""
     found = await connection.execute(sa.select(LANE.c.slug, LANE.c.spec, LANE.c.paused))
     return {slug: (spec, paused) for slug, spec, paused in found}
+
+
+async def lane_specs(connection: AsyncConnection) -> dict[str, LaneSpec]:
+    """Slug → specification, of all lanes."""
+    stored = await lanes(connection)
+    return {slug: LaneSpec.model_validate(spec) for slug, (spec, _) in stored.items()}
 
 
 async def paused_lanes(connection: AsyncConnection) -> dict[str, str]:

@@ -221,6 +221,11 @@ def test_the_end_says_that_a_transform_failed_after_pooling() -> None:
     )
 
 
+def test_calls_that_were_killed_are_told_apart_from_what_was_paid() -> None:
+    assert run_lines(run(asked_again=96))[1].startswith("up to 96 calls were under way when")
+    assert len(run_lines(run(asked_again=0))) == 1
+
+
 def test_the_table_of_a_terminal_holds_every_model_and_what_is_wrong() -> None:
     pace = Pace()
     now = run(

@@ -34,6 +34,12 @@ def run_lines(status: RunStatus, before: RunStatus | None = None) -> list[str]:
     """What a finished run paid since it was as `before`, and in all if that is more; what was
     reused since, and what failed."""
     lines = [_paid(status, before)]
+    if status.asked_again:
+        calls = plural(status.asked_again, "call was", "calls were")
+        lines.append(
+            f"up to {calls} under way when everything was killed, and made again; what the first "
+            "ones cost is not known, and not in that sum"
+        )
     failed = sum(slot.failed for slot in called(status))
     broken = max((transforms_failed(export) for export in status.exports[:1]), default=0)
     if failed or status.rows_failed or broken:

@@ -92,6 +92,11 @@ class Stack:
         assert self._home
         return self._home.path
 
+    @property
+    def _public(self) -> Path:
+        """Where the coordinator is to be found; there while it runs, and after it was killed."""
+        return self.home / "api.json"
+
     def serve(self, *, port: int = 0, token: str | None = None) -> "Client":
         """Start the coordinator and the sink, and return when the API answers; port 0 takes a
         free one."""
@@ -100,14 +105,14 @@ class Stack:
         port = _free_port(port)
         url = f"http://127.0.0.1:{port}"
         self._postgres.wait_ready()
-        self._start_deciders(self._postgres.dsn, port, token)
+        self._start_deciders(self._postgres.dsn, port, token, killed=self._public.exists())
         from prefmill.cli.client import Client
 
         client = Client(url, token)
         self._wait(client)
         self._client = client
         public = {"url": url, "token": token, "pid": os.getpid()}
-        write_private(self.home / "api.json", json.dumps(public))
+        write_private(self._public, json.dumps(public))
         return client
 
     def tend(self, say: Say) -> None:
@@ -140,8 +145,8 @@ class Stack:
         if not self._serving:
             self.kill()  # nothing has begun; what is still importing need not end it
             return
-        (self.home / "api.json").unlink(missing_ok=True)
         self._nest.stop(self._workers, _END_S)
+        self._public.unlink(missing_ok=True)  # an end that workers could not prepare leaves it
         self._nest.stop(("sink",), 15)
         self._nest.stop(("coordinator",), 5)
         self._nest.leave()
@@ -168,7 +173,7 @@ class Stack:
             hosting = {**settings, **own.get(worker, {}), "host_any": True}
             self._nest.start(worker, self._home.log(worker), hosting)
 
-    def _start_deciders(self, dsn: str, port: int, token: str) -> None:
+    def _start_deciders(self, dsn: str, port: int, token: str, *, killed: bool) -> None:
         assert self._home
         assert self._nats
         dsn = dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
@@ -186,6 +191,7 @@ class Stack:
                 "port": port,
                 "token": token,
                 "reset_on_start": True,
+                "killed_before": killed,
             },
             {"reset_on_start": False},  # by then workers may hold batches
         )
@@ -248,7 +254,6 @@ class Stack:
             if server:
                 server.stop(patience)
         if self._home:
-            (self.home / "api.json").unlink(missing_ok=True)
             self._home.release()
 
 

@@ -164,7 +164,7 @@ class Actions:
         plan = await self.conductor.plan(run)
         async with self._ledger.begin() as connection:
             out = await planning.published_batches(connection, run.id)
-        idle = await self.conductor.streams.undelivered(out, plan)
+        idle = await self.conductor.streams.undelivered(out, plan.lanes)
         await self._withdraw(run, idle)
         async with self._ledger.begin() as connection:
             await planning.reopen(connection, [batch.id for batch in idle])

@@ -18,7 +18,7 @@ from prefmill.coordinator.observer import Observer
 from prefmill.coordinator.settings import CoordinatorSettings
 from prefmill.coordinator.streams import Streams
 from prefmill.coordinator.tidying import DAY_S, tidy_on
-from prefmill.ledger import planning
+from prefmill.ledger import planning, runs
 from prefmill.ledger.database import Ledger, LedgerError, open_ledger
 from prefmill.ledger.notices import listen
 from prefmill.messaging.connection import jetstream_of
@@ -84,7 +84,7 @@ def build(settings: CoordinatorSettings, probes: Probes) -> FastStream:
         streams = Streams(nc, ledger, topology_of(settings))
         await streams.bootstrap()
         if settings.reset_on_start:
-            await reset(ledger, jetstream_of(nc))
+            await reset(ledger, jetstream_of(nc), streams if settings.killed_before else None)
         await streams.open(deployed.all_lanes())
         conductor = Conductor(settings, ledger, nc, streams, fleet, deployed)
         holder["conductor"] = conductor
@@ -126,14 +126,19 @@ def build(settings: CoordinatorSettings, probes: Probes) -> FastStream:
     return app
 
 
-async def reset(ledger: Ledger, js: Any) -> None:
+async def reset(ledger: Ledger, js: Any, killed: Streams | None = None) -> None:
     """At a start at which no worker can hold a batch: wait until what was answered is stored,
-    clear the work streams, and have their batches asked again."""
+    clear the work streams, and have their batches asked again. Given the streams, workers were
+    killed: what had been handed to them is counted."""
     while not await results_drained(js):  # noqa: ASYNC110 - the server tells only when asked
         await asyncio.sleep(0.01)
-    await purge_work(js)
     async with ledger.begin() as connection:
         out = await planning.published_batches(connection)
+        lanes = await runs.lane_specs(connection)
+    begun = await killed.delivered(out, lanes) if killed else []
+    await purge_work(js)
+    async with ledger.begin() as connection:
+        await runs.count_asked_again(connection, begun)
         await planning.reopen(connection, [batch.id for batch in out])
 
 

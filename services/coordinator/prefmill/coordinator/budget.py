@@ -9,7 +9,7 @@ from prefmill.contracts.money import dollars
 from prefmill.coordinator.domain.plan import Plan
 from prefmill.coordinator.domain.prices import price_of
 from prefmill.coordinator.domain.resolved import ResolvedModel
-from prefmill.coordinator.status import look, mean_cost, spent
+from prefmill.coordinator.status import asked_again, look, mean_cost, spent
 from prefmill.ledger.planning import PUBLISHED
 from prefmill.ledger.runs import Run
 
@@ -26,18 +26,19 @@ class Verdict:
 
 
 async def affordable(connection: AsyncConnection, run: Run, plan: Plan) -> Verdict:
-    """How much more a run can afford. Calls that are out count with the mean cost of their
-    model's calls so far, or with the estimate; while any are out, a run waits rather than stops."""
+    """How much more a run can afford. Calls that are out, and those that were when everything was
+    killed, count with the mean cost of their model's calls so far, or with the estimate; while any
+    are out, a run waits rather than stops."""
     cap = plan.resolved.recipe.limits.cost_usd
     if cap is None:
         return Verdict()
     sight = await look(connection, run, plan)
-    left, out, dearest = cap - spent(sight), 0, 0.0
+    left, out, dearest, lost = cap - spent(sight), 0, 0.0, asked_again(sight)
     for slot in plan.slots.values():
         calls = sight.rows.get((run.id, slot.lane, PUBLISHED), 0) * plan.calls_per_row(slot)
         each = mean_cost(sight, slot) or most_cost(slot.model)
         out += calls
-        left -= calls * each
+        left -= (calls + lost.get(slot.id, 0)) * each
         dearest = max(dearest, each)
     if left > 0:
         return Verdict(max(1, int(left / dearest)) if dearest else None)
@@ -45,9 +46,13 @@ async def affordable(connection: AsyncConnection, run: Run, plan: Plan) -> Verdi
         return Verdict(0)
     return Verdict(
         0,
-        f"the cost cap is reached: {dollars(spent(sight))} of limits.cost_usd {cap:g} are spent; "
-        "raise it and run the same command again to go on",
+        f"the cost cap is reached: {dollars(spent(sight))} of limits.cost_usd {cap:g} are spent"
+        f"{_lost(sum(lost.values()))}; raise it and run the same command again to go on",
     )
+
+
+def _lost(calls: int) -> str:
+    return f", beside what up to {calls:,} calls may have cost that were killed" if calls else ""
 
 
 def most_cost(model: ResolvedModel) -> float:

@@ -46,6 +46,12 @@ class CoordinatorSettings(ServiceSettings, LedgerSettings):
         description="No worker can hold a batch from before: clear the work streams at start.",
     )
 
+    killed_before: bool = Field(
+        default=False,
+        description="With RESET_ON_START: workers were killed, so batches they had may have cost "
+        "something; they are counted as asked again.",
+    )
+
     @property
     def uploads_folder(self) -> Path:
         """Where uploads are kept."""

@@ -66,6 +66,7 @@ def status_of(sight: Sight, fleet: Fleet) -> RunStatus:
         revision=run.revision,
         rows=run.rows,
         rows_wanted=_limit(sight),
+        asked_again=sum(asked_again(sight).values()),
         rows_failed=run.failed,
         rows_left_out=run.left_out,
         source_done=run.source_done,
@@ -116,6 +117,16 @@ def spent(sight: Sight) -> float:
         price = prices.get(slot_id) or _price_of_same_model(sight, slot_id)
         total += cost_of(tally, price) or 0.0
     return total
+
+
+def asked_again(sight: Sight) -> dict[int, int]:
+    """Slot → calls, at most, that were under way when their workers were killed: nobody knows
+    what they cost."""
+    slots = sight.plan.slots
+    return {
+        slot: rows * (sight.plan.calls_per_row(slots[slot]) if slot in slots else 1)
+        for slot, rows in sight.run.asked_again.items()
+    }
 
 
 def mean_cost(sight: Sight, slot: PlanSlot) -> float | None:

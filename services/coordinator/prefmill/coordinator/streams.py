@@ -11,7 +11,6 @@ from nats.js.errors import NotFoundError
 
 from prefmill.contracts.channels import LANES, WITHDRAWN, WORK
 from prefmill.contracts.workers import BatchesWithdrawn, LanesOpened, LaneSpec
-from prefmill.coordinator.domain.plan import Plan
 from prefmill.ledger import planning
 from prefmill.ledger.database import Ledger
 from prefmill.ledger.planning import StoredBatch
@@ -64,10 +63,20 @@ class Streams:
         withdrawn = BatchesWithdrawn(batches=tuple(str(batch.id) for batch in batches))
         await self._nc.publish(WITHDRAWN.subject, withdrawn.model_dump_json().encode())
 
-    async def undelivered(self, batches: Sequence[StoredBatch], plan: Plan) -> list[StoredBatch]:
+    async def delivered(
+        self, batches: Sequence[StoredBatch], lanes: Mapping[str, LaneSpec]
+    ) -> list[StoredBatch]:
+        """Those of the batches that a worker has been given, as far as is known."""
+        waiting = {batch.id for batch in await self.undelivered(batches, lanes)}
+        return [batch for batch in batches if batch.id not in waiting]
+
+    async def undelivered(
+        self, batches: Sequence[StoredBatch], lanes: Mapping[str, LaneSpec]
+    ) -> list[StoredBatch]:
         """Those of the batches that no worker has been given yet."""
         found: list[StoredBatch] = []
-        for lane, spec in plan.lanes.items():
+        for lane in {batch.lane for batch in batches} & lanes.keys():
+            spec = lanes[lane]
             stream = str(WORK[spec.kind].stream)
             try:
                 info = await jetstream_of(self._nc).consumer_info(stream, lane)
