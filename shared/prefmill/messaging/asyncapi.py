@@ -22,7 +22,7 @@ def document() -> dict[str, Any]:
 
 
 def page() -> str:
-    """The document as FastStream's page; the browser fetches what draws it from a CDN."""
+    """The document as FastStream's page; the browser gets what draws it from a CDN."""
     return get_asyncapi_html(_specification(), try_it_out_path=None)
 
 

@@ -7,13 +7,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
-from fastapi.responses import (
-    FileResponse,
-    HTMLResponse,
-    JSONResponse,
-    PlainTextResponse,
-    StreamingResponse,
-)
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from prefmill.contracts.api import (
@@ -30,6 +24,7 @@ from prefmill.contracts.api import (
 from prefmill.coordinator.actions import Actions, Refused
 from prefmill.coordinator.archive import archive
 from prefmill.coordinator.dead import dead
+from prefmill.coordinator.described import pages
 from prefmill.coordinator.pages import row_page
 from prefmill.coordinator.sending import sending
 from prefmill.coordinator.status import RunAction, export_status
@@ -43,11 +38,11 @@ EVENT_S: Final = 1.0
 
 def create_api(actions: Actions, token: str | None) -> FastAPI:
     """The application. With a token, all but probes and descriptions want it."""
-    app = FastAPI(title="prefmill coordinator", version="1")
+    app = FastAPI(title="prefmill coordinator", version="1", docs_url=None, redoc_url=None)
     app.state.actions = actions
     app.state.token = token
     app.include_router(probes)
-    app.include_router(wire)
+    app.include_router(pages)
     for router in (routes, sending, dead):
         app.include_router(router, prefix="/v1", dependencies=[Depends(_guard)])
     app.add_exception_handler(RecipeError, _recipe_error)
@@ -90,7 +85,6 @@ async def _run(run_id: int, actions: Doing) -> Run:
 Found = Annotated[Run, Depends(_run)]
 
 probes = APIRouter()
-wire = APIRouter(include_in_schema=False)
 routes = APIRouter()
 
 
@@ -111,22 +105,6 @@ async def readyz(actions: Doing) -> PlainTextResponse:
 async def metrics() -> Response:
     """For Prometheus."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-
-@wire.get("/asyncapi")
-def wire_page() -> HTMLResponse:
-    """What the parts say to each other over NATS, for people; `/docs` is the same of this API."""
-    from prefmill.messaging.asyncapi import page
-
-    return HTMLResponse(page())
-
-
-@wire.get("/asyncapi.json")
-def wire_document() -> JSONResponse:
-    """The same for programs."""
-    from prefmill.messaging.asyncapi import document
-
-    return JSONResponse(document())
 
 
 @routes.post("/runs")
