@@ -4,7 +4,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -194,20 +196,43 @@ def test_a_model_that_could_not_start_is_not_written(
     assert (overlay / "kustomization.yaml").read_text() == before
 
 
-@needs_kubectl
-def test_the_component_of_traces_sets_the_variables_of_every_service(tmp_path: Path) -> None:
-    copy = tmp_path / "k8s"
+def overlay_with(component: str, folder: Path) -> list[dict[str, Any]]:
+    """The objects of an overlay of one's own that adds a component to `local`."""
+    copy = folder / "k8s"
     shutil.copytree(ROOT / "deploy" / "k8s", copy)
     own = copy / "overlays" / "own"
     own.mkdir()
     (own / "kustomization.yaml").write_text(
         "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
-        "namespace: prefmill\nresources: [../local]\ncomponents: [../../components/traces]\n"
+        f"namespace: prefmill\nresources: [../local]\ncomponents: [../../components/{component}]\n"
     )
     orders = ["kubectl", "kustomize", str(own)]
     done = subprocess.run(orders, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    objects = [document for document in yaml.safe_load_all(done.stdout) if document]
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+@needs_kubectl
+def test_the_component_of_an_ingress_opens_the_guarded_api_alone_and_with_tls(
+    tmp_path: Path,
+) -> None:
+    objects = overlay_with("ingress", tmp_path)
+    (ingress,) = [d for d in objects if d["kind"] == "Ingress"]
+    kubernetes_validate.validate(ingress, "1.33", strict=True)  # pyright: ignore[reportUnknownMemberType]
+    (rule,) = ingress["spec"]["rules"]
+    assert ingress["spec"]["tls"][0]["hosts"] == [rule["host"]]
+    (path,) = rule["http"]["paths"]
+    assert (path["path"], path["pathType"]) == ("/v1", "Prefix"), "metrics want no token"
+    backend = path["backend"]["service"]
+    (service,) = [
+        d for d in objects if (d["kind"], d["metadata"]["name"]) == ("Service", backend["name"])
+    ]
+    assert backend["port"]["name"] in {port["name"] for port in service["spec"]["ports"]}
+
+
+@needs_kubectl
+def test_the_component_of_traces_sets_the_variables_of_every_service(tmp_path: Path) -> None:
+    objects = overlay_with("traces", tmp_path)
     (settings,) = [
         d for d in objects
         if d["kind"] == "ConfigMap" and d["metadata"]["name"].startswith("prefmill-settings")
