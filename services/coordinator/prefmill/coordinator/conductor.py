@@ -20,6 +20,7 @@ from prefmill.coordinator.plans import Plans
 from prefmill.coordinator.publisher import publish_step
 from prefmill.coordinator.settings import CoordinatorSettings
 from prefmill.coordinator.sofar import SoFar, want_whole
+from prefmill.coordinator.speeds import Speeds
 from prefmill.coordinator.status import ACTIVE, look, spent
 from prefmill.coordinator.streams import Streams
 from prefmill.coordinator.trouble import TROUBLE, line_of
@@ -65,6 +66,7 @@ class Conductor:
         self._announced = 0.0
         self._fed = False
         self._so_far = SoFar(ledger)
+        self._speeds = Speeds()
 
     def wake(self) -> None:
         """Look soon."""
@@ -152,7 +154,7 @@ class Conductor:
                 return False
             rows = await planning.rows_by_lane(connection)
             paused = await runs.paused_lanes(connection)
-        windows = Windows(rows, self.fleet, self.settings.window_floor, paused)
+        windows = Windows(rows, self.fleet, self.settings.window_floor, paused, self._speeds)
         worked = [await self._advance(run, windows) for run in active]
         self._fed = all(windows.fed(plan) for plan in self._plans.known(active))
         return any(worked)

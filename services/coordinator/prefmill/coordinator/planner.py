@@ -40,9 +40,12 @@ async def plan_step(ledger: Ledger, plan: Plan, windows: Windows) -> bool:
     """Look at the rows of closed batches, and at loaded ones while a lane is hungry; plan what
     they lack. True if there was anything to look at."""
     began = time.time_ns()
-    made = await _planned(ledger, plan, windows)
-    if made is None:
+    found = await _planned(ledger, plan, windows)
+    if found is None:
         return False
+    closed, made = found
+    for batch in closed:
+        windows.speeds.note(batch.lane, len(batch.rows))
     for batch, lane, carried in made:
         plan.carried[batch] = carried
         windows.note_planned(plan.run_id, lane, len(carried))
@@ -75,9 +78,10 @@ def _trace(plan: Plan, made: Sequence[tuple[int, str, Carried]], began_ns: int) 
 @retried
 async def _planned(
     ledger: Ledger, plan: Plan, windows: Windows
-) -> list[tuple[int, str, Carried]] | None:
-    """The new batches with their lanes and what they carry; None if there was nothing to look
-    at. Everything is seen in one snapshot: a batch is closed in it exactly if its results are."""
+) -> tuple[list[StoredBatch], list[tuple[int, str, Carried]]] | None:
+    """The batches that had closed, and the new ones with their lanes and what they carry; None if
+    there was nothing to look at. Everything is seen in one snapshot: a batch is closed in it
+    exactly if its results are."""
     async with ledger.snapshot() as connection:
         if not await runs.take_run(connection, plan.run_id):
             return None
@@ -87,13 +91,13 @@ async def _planned(
         states = await _states(connection, plan, closed)
         wanted = await _wanted(connection, plan, states, _reasons(closed))
         alone = frozenset(row for batch in closed if batch.died for row in batch.rows)
-        groups = group(wanted, alone=alone)
+        groups = group(wanted, alone=alone, most=lambda lane: windows.batch(plan, lane))
         ids = await planning.add_batches(
             connection, plan.run_id, [(slot, lane, list(rows)) for slot, lane, rows in groups]
         )
         await planning.delete_batches(connection, [batch.id for batch in closed])
     rows = {row.position: row for row in states}
-    return [
+    return closed, [
         (batch, lane, [(rows[row], cells) for row, cells in carried.items()])
         for batch, (_, lane, carried) in zip(ids, groups, strict=True)
     ]

@@ -2,10 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
+from prefmill.coordinator.domain.batching import ROWS
 from prefmill.coordinator.domain.plan import Plan
 from prefmill.coordinator.fleet import Fleet
+from prefmill.coordinator.speeds import Speeds
 from prefmill.ledger.planning import PLANNED, PUBLISHED
+
+BATCH_S: Final = 0.125
+"""A batch holds what one worker answers in so long, if that is more than it holds at least."""
+
+MOST_ROWS: Final = 128
 
 
 @dataclass(frozen=True)
@@ -19,6 +27,7 @@ class Windows:
     """Least calls in flight."""
     paused: Mapping[str, str] = field(default_factory=dict[str, str])
     """Lanes not to be published to, and why."""
+    speeds: Speeds = field(default_factory=Speeds)
 
     def note_planned(self, run_id: int, lane: str, rows: int) -> None:
         """A batch has just been planned."""
@@ -30,6 +39,14 @@ class Windows:
         spec = plan.lanes[lane]
         calls = max(self.floor, 2 * self.fleet.slots(lane, spec.digest))
         return max(1, calls // plan.calls_by_lane[lane])
+
+    def batch(self, plan: Plan, lane: str) -> int:
+        """Most rows of a batch. What a batch costs beside its calls is a tenth of all the CPU
+        where a worker answers a thousand rows a second; where it answers a hundred, larger ones
+        would hold answers back, and a kill would lose more of them. A window has room for four."""
+        workers = len(self.fleet.serving(lane, plan.lanes[lane].digest))
+        answered = BATCH_S * self.speeds.rows_per_s(lane) / max(1, workers)
+        return max(ROWS, min(round(answered), MOST_ROWS, self.size(plan, lane) // 4))
 
     def room(self, plan: Plan, lane: str) -> int:
         """Rows this run may publish on the lane now: what is free, and no more than its share

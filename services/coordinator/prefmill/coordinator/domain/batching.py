@@ -1,7 +1,8 @@
 """Cells become batches: bounded in rows when planned, in bytes when published."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
 from pydantic_core import to_json
@@ -13,14 +14,18 @@ from prefmill.ledger.row_states import RowState
 from prefmill.plugins.principles import Drawn
 
 ROWS: Final = 32
+"""Of a batch, unless its lane is so fast that it can be larger."""
 BYTES: Final = 256 * 1024
 
 
 def group(
-    cells: Iterable[tuple[int, Lacking]], *, alone: frozenset[int] = frozenset()
+    cells: Iterable[tuple[int, Lacking]],
+    *,
+    alone: frozenset[int] = frozenset(),
+    most: Callable[[str], int] = lambda _: ROWS,
 ) -> list[tuple[int, str, dict[int, list[Lacking]]]]:
-    """(slot, lane, row → cells) of the batches that carry these cells (position, cell); rows of
-    a batch that died travel alone."""
+    """(slot, lane, row → cells) of the batches that carry these cells (position, cell), each of
+    at most `most(lane)` rows; rows of a batch that died travel alone."""
     by_slot: defaultdict[tuple[int, str], defaultdict[int, list[Lacking]]]
     by_slot = defaultdict(lambda: defaultdict(list))
     for position, cell in cells:
@@ -29,10 +34,17 @@ def group(
     for (slot, lane), rows in sorted(by_slot.items()):
         batches += [(slot, lane, {row: rows[row]}) for row in rows if row in alone]
         together = [row for row in rows if row not in alone]
-        for start in range(0, len(together), ROWS):
-            part = {row: rows[row] for row in together[start : start + ROWS]}
-            batches.append((slot, lane, part))
+        batches += [
+            (slot, lane, {row: rows[row] for row in part}) for part in _parts(together, most(lane))
+        ]
     return batches
+
+
+def _parts(rows: Sequence[int], most: int) -> list[Sequence[int]]:
+    """As few parts as can be, and as equal: a batch of two rows costs what a full one does."""
+    count = -(-len(rows) // most)
+    bounds = [len(rows) * part // max(1, count) for part in range(count + 1)]
+    return [rows[start:end] for start, end in pairwise(bounds)]
 
 
 def generate_rows(
