@@ -57,6 +57,20 @@ def test_a_new_row_lacks_the_answers_drawn_for_it_and_nothing_else() -> None:
     assert [cell.key for cell in cells] == [answer_key((1, 0)), answer_key((3, 0))]
 
 
+def test_a_closed_batch_makes_cells_of_its_own_slot_wanted_and_the_last_answer_all_verdicts() -> (
+    None
+):
+    state = row("a", "b")
+    assert [cell.key.slot_id for cell in lacking(state, PLAN, {1})] == [1]
+    assert lacking(state, PLAN, {11}) == []
+    answer(state, 1)
+    assert lacking(state, PLAN, {1}) == []
+    answer(state, 2)
+    assert lacking(state, PLAN, {2}) == lacking(state, PLAN)
+    assert {cell.key.slot_id for cell in lacking(state, PLAN, {12})} == {12}
+    assert lacking(state, PLAN, {99}) == []
+
+
 def test_verdicts_are_wanted_only_when_every_answer_is_closed() -> None:
     state = row("a", "b")
     answer(state, 1)

@@ -29,9 +29,6 @@ REMEMBERED: Final = 256
 TRACED: Final = 4096
 """Planned batches whose traces go on; others begin theirs when they are published."""
 
-ANY_SLOT: Final = 0
-"""The slot of rows to be looked at whatever is stored for them."""
-
 Reasons = dict[int, set[int]]
 """Row → slots whose batches just closed for it."""
 
@@ -140,25 +137,8 @@ async def _wanted(
 
 def _due(plan: Plan, states: Sequence[RowState], reasons: Reasons) -> list[tuple[int, Lacking]]:
     return [
-        (row.position, cell)
-        for row in states
-        for cell in lacking(row, plan)
-        if _concerns(plan, cell, reasons[row.position])
+        (row.position, cell) for row in states for cell in lacking(row, plan, reasons[row.position])
     ]
-
-
-def _concerns(plan: Plan, cell: Lacking, closed: set[int]) -> bool:
-    """Whether a batch just closed is why the cell is wanted now. A cell of another slot is
-    carried by a live batch of that slot; verdicts become wanted when the last answer closes."""
-    if ANY_SLOT in closed or cell.slot.id in closed:
-        return True
-    judged = cell.slot.model.kind == "judge"
-    return judged and any(_generates(plan, slot) for slot in closed)
-
-
-def _generates(plan: Plan, slot_id: int) -> bool:
-    slot = plan.slots.get(slot_id)
-    return slot is not None and slot.model.kind == "generate"
 
 
 async def _fill(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-SPAN_S: Final = 0.5
+SPAN_S: Final = 0.25
 """A speed is that of at least so long."""
 
 

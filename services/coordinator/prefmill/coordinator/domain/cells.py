@@ -1,12 +1,17 @@
 """Desired minus stored, for one row: which cells it lacks. Pure, and the only place that knows."""
 
 import hashlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
 
 from prefmill.coordinator.domain.plan import Plan, PlanSlot
 from prefmill.ledger.desired import Generation, WantedVerdict, answer_key
 from prefmill.ledger.row_states import CellKey, RowState
+
+ANY_SLOT: Final = 0
+"""The slot of rows to be looked at whatever is stored for them."""
+
+EVERY: Final = frozenset({ANY_SLOT})
 
 
 class Lacking(NamedTuple):
@@ -30,32 +35,41 @@ class Lacking(NamedTuple):
 
 def usable(row: RowState, plan: Plan) -> list[tuple[Generation, bytes]]:
     """The row's usable generations in draw order, each with the SHA-256 of its text."""
-    generations = plan.desired.generations(row.models, plan.given if row.given else None)
-    return [(cell, row.answers[cell]) for _, cell in generations if cell in row.answers]
+    return [(cell, row.answers[cell]) for cell in plan.generations(row) if cell in row.answers]
 
 
-def lacking(row: RowState, plan: Plan) -> list[Lacking]:
+def lacking(row: RowState, plan: Plan, closed: Collection[int] = EVERY) -> list[Lacking]:
     """The cells a row lacks now: answers first; verdicts once every answer is closed and enough
-    of them are usable. Empty when the row is done."""
-    return ([] if row.given else _lacking_answers(row, plan)) or _lacking_verdicts(row, plan)
+    of them are usable. Empty when the row is done.
+
+    Given the slots of the batches that just `closed` for the row, only the cells that are wanted
+    because of it: a cell of another slot is carried by a live batch of that slot; verdicts become
+    wanted when the last answer closes."""
+    keys = [] if row.given else _open_answers(row, plan)
+    if keys:
+        every = ANY_SLOT in closed
+        return [
+            _next(row, plan, key, row.content + _told(row, plan, [(key.slot_id, key.sample)]))
+            for key in keys
+            if every or key.slot_id in closed
+        ]
+    return _lacking_verdicts(row, plan, closed)
 
 
-def _lacking_answers(row: RowState, plan: Plan) -> list[Lacking]:
-    cells = [cell for _, cell in plan.desired.generations(row.models, None)]
-    keys = [(cell, answer_key(cell)) for cell in cells if cell not in row.answers]
-    return [
-        _next(row, plan, key, row.content + _told(row, plan, [cell]))
-        for cell, key in keys
-        if key not in row.failures
-    ]
+def _open_answers(row: RowState, plan: Plan) -> list[CellKey]:
+    keys = [answer_key(cell) for cell in plan.generations(row) if cell not in row.answers]
+    return [key for key in keys if key not in row.failures]
 
 
-def _lacking_verdicts(row: RowState, plan: Plan) -> list[Lacking]:
+def _lacking_verdicts(row: RowState, plan: Plan, closed: Collection[int]) -> list[Lacking]:
     shown = usable(row, plan)
+    every = ANY_SLOT in closed or not plan.generating.isdisjoint(closed)
     return [
         _next(row, plan, wanted.key, _content(row, plan, wanted, shown), wanted)
         for wanted in plan.desired.verdicts(shown)
-        if wanted.key not in row.verdicts and wanted.key not in row.failures
+        if wanted.key not in row.verdicts
+        and wanted.key not in row.failures
+        and (every or wanted.key.slot_id in closed)
     ]
 
 

@@ -1,8 +1,8 @@
 """What one revision of a run wants, with the ledger's keys for it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from prefmill.contracts.chat import Message
@@ -70,6 +70,27 @@ class Plan:
         ids = (*self.desired.models.values(), *judges)
         models = (*self.resolved.models, *self.resolved.judges)
         return {slot: PlanSlot(slot, model) for slot, model in zip(ids, models, strict=True)}
+
+    def generations(self, row: RowState) -> Sequence[Generation]:
+        """The cells of a row's answers in draw order, be they stored or not."""
+        if row.given:
+            return [cell for _, cell in self.desired.generations(row.models, self.given)]
+        return self._generations(row.models)
+
+    @cached_property
+    def _generations(self) -> Callable[[tuple[str, ...]], Sequence[Generation]]:
+        """By the models drawn: many rows have the same."""
+
+        @lru_cache(4096)
+        def cells(drawn: tuple[str, ...]) -> Sequence[Generation]:
+            return [cell for _, cell in self.desired.generations(drawn, None)]
+
+        return cells
+
+    @cached_property
+    def generating(self) -> frozenset[int]:
+        """The slots of the models."""
+        return frozenset(self.desired.models.values())
 
     @property
     def models(self) -> list[PlanSlot]:
