@@ -130,7 +130,8 @@ class Trial:
     def _show(self, model: ResolvedModel, request: ChatRequest, more: str = "") -> None:
         self._say(f"row {self._prompt.id}, {model.alias} = {model.model}{more}")
         params = request.params.model_dump(mode="json", exclude_unset=True)
-        self._say(f"parameters: {params or 'those of the server'}")
+        said = ", ".join(f"{name} {value}" for name, value in params.items() if value != [])
+        self._say(f"parameters: {said or 'those of the server'}")
         for message in request.messages:
             self._turn(message)
 
@@ -197,8 +198,8 @@ def _paid(model: ResolvedModel, completion: Completion) -> str:
     if price:
         cost = (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6
     return (
-        f"{completion.model}, {completion.finish_reason}: {usage.input_tokens:,} tokens read, "
-        f"{usage.output_tokens:,} written, {dollars(cost)}"
+        f"{completion.model}, finish reason {completion.finish_reason}: "
+        f"{usage.input_tokens:,} tokens read, {usage.output_tokens:,} written, {dollars(cost)}"
     )
 
 

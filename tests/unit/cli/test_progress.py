@@ -128,6 +128,14 @@ def test_milestones_are_told_once() -> None:
     assert milestones(third, third) == []
 
 
+def test_the_last_models_are_done_before_all_calls_are() -> None:
+    before = run(slot("a", done=99))
+    assert milestones(before, run(slot("a", done=100), state="finished")) == [
+        "models.a: done, 100 answers, 0 tokens read, 0 written, –",
+        "all calls are done",
+    ]
+
+
 def test_a_lane_that_stands_is_told_when_it_begins_to_and_when_the_reason_changes() -> None:
     fine = run(slot("a", waiting=9))
     alone = run(slot("a", waiting=9, health=None, detail="no worker serves it yet"))
@@ -374,7 +382,7 @@ def test_a_run_that_ends_with_fewer_verdicts_than_were_expected_says_why() -> No
     after = run(judge, state="finished")
     said = "5 verdicts not asked for: too few usable answers"
     tokens = "0 tokens read, 0 written, –"
-    assert f"judges.j: done, 95 answers, {tokens}; {said}" in milestones(before, after)
+    assert f"judges.j: done, 95 verdicts, {tokens}; {said}" in milestones(before, after)
     assert f"  j: {said}" in status_lines(after)
 
 

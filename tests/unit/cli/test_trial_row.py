@@ -18,6 +18,12 @@ def tried(folder: Path, prompts: list[str], row: int) -> Result:
     return CliRunner().invoke(attempt, [str(recipe), "--row", str(row)])
 
 
+def test_parameters_and_the_finish_reason_are_told_in_words(tmp_path: Path) -> None:
+    said = tried(tmp_path, ["One?"], 0).output
+    assert "parameters: those of the server\n" in said
+    assert "\nsim-a, finish reason stop: " in said
+
+
 def test_the_first_row_is_row_0_and_the_help_says_so(tmp_path: Path) -> None:
     assert "first one?" in tried(tmp_path, ["The first one?", "The second one?"], 0).output
     told = " ".join(CliRunner().invoke(attempt, ["--help"]).output.split())

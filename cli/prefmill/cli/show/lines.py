@@ -33,8 +33,14 @@ def progress(status: RunStatus, pace: Pace, elapsed: float) -> str:
 
 
 def milestones(before: RunStatus | None, after: RunStatus) -> list[str]:
-    """What happened between two looks that is worth a line of its own."""
-    return [*_of_run(before, after), *_of_slots(before, after), *_of_exports(before, after)]
+    """What happened between two looks that is worth a line of its own, in the order in which it
+    does: prompts are loaded, calls begin, models are done, calls end, datasets are made."""
+    prompts = list(_of_prompts(before, after))
+    told = [*prompts, *_of_slots(before, after)]
+    active = 0 if after.state == "loading" else len(prompts)
+    at = active if after.state in ACTIVE else len(told)
+    told[at:at] = _of_state(before, after)
+    return [*told, *_of_exports(before, after)]
 
 
 def prompts_of(status: RunStatus) -> str:
@@ -62,17 +68,17 @@ def _slot(slot: SlotStatus, said: str) -> str:
     return f"{slot.alias} {closed(slot):,}/{max(slot.wanted, closed(slot)):,}{note}"
 
 
-def _of_run(before: RunStatus | None, after: RunStatus) -> Iterator[str]:
-    state = _STATES[after.state].format(name=after.name, reason=after.reason)
-    changed = before is None or before.state != after.state
-    if changed and after.state == "loading":
-        yield state
+def _of_state(before: RunStatus | None, after: RunStatus) -> list[str]:
+    if before is not None and before.state == after.state:
+        return []
+    return [_STATES[after.state].format(name=after.name, reason=after.reason)]
+
+
+def _of_prompts(before: RunStatus | None, after: RunStatus) -> Iterator[str]:
     if after.source_done and not (before and before.source_done):
         bad = f", {after.rows_failed:,} of them unusable" if after.rows_failed else ""
         left_out = "".join(f", {n:,} left out {why}" for why, n in after.rows_left_out.items())
         yield f"{plural(after.rows, 'prompt')} loaded{bad}{left_out}{_limit(after)}"
-    if changed and after.state != "loading":
-        yield state
 
 
 def _of_slots(before: RunStatus | None, after: RunStatus) -> Iterator[str]:
@@ -110,7 +116,8 @@ def _sums(slot: SlotStatus) -> str:
     failed = f", {slot.failed:,} failed" if slot.failed else ""
     fewer = f"; {said}" if (said := not_asked(slot)) else ""
     paid = f"{tokens}, {dollars(slot.cost_usd)}{fewer}"
-    return f"{plural(slot.done, 'answer')}{reused}{failed}, {paid}"
+    made = plural(slot.done, "verdict" if slot.kind == "judge" else "answer")
+    return f"{made}{reused}{failed}, {paid}"
 
 
 def _of_exports(before: RunStatus | None, after: RunStatus) -> Iterator[str]:
