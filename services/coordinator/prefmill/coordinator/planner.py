@@ -22,7 +22,7 @@ from prefmill.ledger.row_states import RowState
 from prefmill.messaging.traces import begin, traced
 
 CLOSED_AT_ONCE: Final = 256
-LOADED_AT_ONCE: Final = 4
+LOADED_AT_ONCE: Final = 2
 REMEMBERED: Final = 256
 """Planned batches whose cells are kept until they are published; others are derived again."""
 
