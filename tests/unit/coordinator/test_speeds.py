@@ -59,7 +59,7 @@ def test_a_speed_is_taken_over_a_span_and_then_anew() -> None:
     assert speeds.rows_per_s("b") == 0
 
 
-@pytest.mark.parametrize(("rows_per_s", "rows"), [(0, 32), (200, 32), (512, 64), (5000, 128)])
+@pytest.mark.parametrize(("rows_per_s", "rows"), [(0, 32), (200, 32), (512, 64), (5000, 160)])
 def test_a_batch_holds_an_eighth_of_a_second_of_work_within_bounds(
     rows_per_s: float, rows: int
 ) -> None:

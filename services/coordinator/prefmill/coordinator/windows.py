@@ -13,7 +13,7 @@ from prefmill.ledger.planning import PLANNED, PUBLISHED
 BATCH_S: Final = 0.125
 """A batch holds what one worker answers in so long, if that is more than it holds at least."""
 
-MOST_ROWS: Final = 128
+MOST_ROWS: Final = 160
 
 
 @dataclass(frozen=True)
