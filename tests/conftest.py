@@ -3,6 +3,7 @@
 `--hypothesis-profile quick` gives them fewer examples: `make test`.
 """
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,11 @@ from prefmill.testing.local_hub import LocalHub
 settings.register_profile("prefmill", deadline=None, derandomize=True)
 settings.register_profile("quick", settings.get_profile("prefmill"), max_examples=25)
 settings.load_profile("prefmill")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So it is for whatever a script starts in the background, and for all that this starts in its
+    # turn: Ctrl-C would reach nobody.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
