@@ -104,6 +104,9 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "again" in output or "go on" in output
+    stopped = server.calls()
+    folder.run("export", file, "--format", "raw", "--output", tmp_path / "part")
+    assert server.calls() == stopped, "who asks for a dataset has not agreed to pay"
     assert "killed" not in folder.run("run", file, "--yes", "--output", tmp_path / "out")
     assert tables(tmp_path / "out") == undisturbed
     asked = server.stats()["by_status"].get("200", 0) - before

@@ -222,6 +222,18 @@ def test_an_engine_of_this_machine_costs_nothing() -> None:
     assert price_of(recipe().models[0]) == Price(input=0, output=0)
 
 
+def test_an_engine_of_this_machine_costs_what_the_users_table_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = recipe().models[0]
+    table = tmp_path / "prices.yaml"
+    table.write_text(f"models: {{{model.model}: {{input: 3, output: 4}}}}")
+    monkeypatch.setenv("PREFMILL_PRICES", str(table))
+    price = price_of(model)
+    assert price is not None
+    assert (price.input, price.output) == (3, 4)
+
+
 def test_samples_are_calls_and_texts_of_their_own() -> None:
     free = {"engine": "simulated"}
     made = plan(

@@ -44,6 +44,8 @@ def attempt(
     from prefmill.cli.trial import Trial
     from prefmill.coordinator.domain.resolved import resolve
 
+    if aspect and not judge:
+        raise Stop(WRONG, "error: --aspect says what a judge is asked; name the judge: --judge")
     ready = loaded(recipe, settings)
     with recipe_errors(ready):
         resolved = resolve(ready.recipe)

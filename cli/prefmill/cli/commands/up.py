@@ -22,7 +22,7 @@ def up(port: int, concurrency: int | None, home: str | None) -> None:
     with stopping(stack, again=False):
         stack.launch(home, concurrency=concurrency)
         token = os.environ.get("PREFMILL_TOKEN")
-        client = stack.serve(port=port, token=token)
+        client = stack.serve(port=port, token=token, going_on=True)
         click.echo(f"the coordinator answers at {client.url} (its pages: {client.url}/docs)")
         click.echo(f"token and address are in {stack.home / 'api.json'}")
         click.echo("hand it a recipe with: prefmill submit RECIPE; Ctrl-C stops everything")

@@ -97,15 +97,16 @@ class Stack:
         """Where the coordinator is to be found; there while it runs, and after it was killed."""
         return self.home / "api.json"
 
-    def serve(self, *, port: int = 0, token: str | None = None) -> "Client":
+    def serve(self, *, port: int = 0, token: str | None = None, going_on: bool = False) -> "Client":
         """Start the coordinator and the sink, and return when the API answers; port 0 takes a
-        free one."""
+        free one. Runs that were stopped wait for their own command, unless they are `going_on`."""
         assert self._postgres
         token = token or secrets.token_urlsafe(24)
         port = _free_port(port)
         url = f"http://127.0.0.1:{port}"
         self._postgres.wait_ready()
-        self._start_deciders(self._postgres.dsn, port, token, killed=self._public.exists())
+        first = {"killed_before": self._public.exists(), "pause_on_start": not going_on}
+        self._start_deciders(self._postgres.dsn, port, token, first)
         from prefmill.cli.client import Client
 
         client = Client(url, token)
@@ -173,7 +174,7 @@ class Stack:
             hosting = {**settings, **own.get(worker, {}), "host_any": True}
             self._nest.start(worker, self._home.log(worker), hosting)
 
-    def _start_deciders(self, dsn: str, port: int, token: str, *, killed: bool) -> None:
+    def _start_deciders(self, dsn: str, port: int, token: str, first: dict[str, bool]) -> None:
         assert self._home
         assert self._nats
         dsn = dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
@@ -191,9 +192,10 @@ class Stack:
                 "port": port,
                 "token": token,
                 "reset_on_start": True,
-                "killed_before": killed,
+                **first,
             },
-            {"reset_on_start": False},  # by then workers may hold batches
+            # by then workers may hold batches, and a run may be under way
+            {"reset_on_start": False, "pause_on_start": False},
         )
         self._nest.start(
             "sink",

@@ -16,6 +16,7 @@ from prefmill.coordinator.fleet import Fleet
 from prefmill.coordinator.metrics import RunMetrics
 from prefmill.coordinator.observer import Observer
 from prefmill.coordinator.settings import CoordinatorSettings
+from prefmill.coordinator.status import ACTIVE
 from prefmill.coordinator.streams import Streams
 from prefmill.coordinator.tidying import DAY_S, tidy_on
 from prefmill.ledger import planning, runs
@@ -30,6 +31,9 @@ from prefmill.messaging.worker import connection_of
 from prefmill.settings.deployed import read_deployed
 
 log: Final = logging.getLogger("prefmill.coordinator")
+
+STOPPED: Final = "stopped; its own command goes on with it"
+"""Why a run is paused whose command ended before it did."""
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
@@ -85,6 +89,8 @@ def build(settings: CoordinatorSettings, probes: Probes) -> FastStream:
         await streams.bootstrap()
         if settings.reset_on_start:
             await reset(ledger, jetstream_of(nc), streams if settings.killed_before else None)
+        if settings.pause_on_start:
+            await pause(ledger)
         await streams.open(deployed.all_lanes())
         conductor = Conductor(settings, ledger, nc, streams, fleet, deployed)
         holder["conductor"] = conductor
@@ -124,6 +130,15 @@ def build(settings: CoordinatorSettings, probes: Probes) -> FastStream:
         await ledger.close()
 
     return app
+
+
+async def pause(ledger: Ledger) -> None:
+    """Let runs that were stopped wait: whoever asks for another run, or for a dataset, has not
+    agreed to pay for these."""
+    async with ledger.begin() as connection:
+        for run in await runs.runs(connection):
+            if run.state in ACTIVE:
+                await runs.update_run(connection, run.id, state="paused", reason=STOPPED)
 
 
 async def reset(ledger: Ledger, js: Any, killed: Streams | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -50,7 +51,7 @@ async def publish_step(
     most_calls: int | None = None,
 ) -> int:
     """Publish planned batches of these lanes within their windows; how many rows went out.
-    `most_calls` is what can be afforded, give or take one batch.
+    `most_calls` is what can be afforded, about: one row goes out in any case.
 
     A batch was recorded before this transaction began. If it ends between publishing and
     recording, the batch is published again under the same Nats-Msg-Id.
@@ -63,7 +64,7 @@ async def publish_step(
             return 0
         ready = await _messages(connection, plan, batches)
         await planning.close_planned(
-            connection, list({b.id for b in batches} - {r.stored.id for r in ready})
+            connection, list({b.id for b, _ in batches} - {r.stored.id for r in ready})
         )
         for kind in ("generate", "judge"):
             same = [item for item in ready if item.slot.model.kind == kind]
@@ -77,7 +78,8 @@ async def _planned(
     windows: Windows,
     lanes: Sequence[str],
     most_calls: int | None,
-) -> list[StoredBatch]:
+) -> list[tuple[StoredBatch, int]]:
+    """Batches, each with the rows of it that can be afforded."""
     rooms = {lane: windows.room(plan, lane) for lane in lanes}
     open_ = [
         lane
@@ -86,27 +88,30 @@ async def _planned(
     ]
     if not open_:
         return []
-    chosen: list[StoredBatch] = []
-    left = float("inf") if most_calls is None else most_calls
+    chosen: list[tuple[StoredBatch, int]] = []
+    left = sys.maxsize if most_calls is None else most_calls
     for batch in await planning.planned_batches(connection, plan.run_id, open_, BATCHES_AT_ONCE):
         if rooms[batch.lane] > 0 and left > 0:
-            chosen.append(batch)
+            calls = _calls(plan, batch)
+            count = min(len(batch.rows), max(1, left // calls))
+            chosen.append((batch, count))
             rooms[batch.lane] -= len(batch.rows)
-            left -= len(batch.rows)
+            left -= count * calls
     return chosen
 
 
 async def _messages(
-    connection: AsyncConnection, plan: Plan, batches: Sequence[StoredBatch]
+    connection: AsyncConnection, plan: Plan, chosen: Sequence[tuple[StoredBatch, int]]
 ) -> list[Ready]:
-    """The messages of these batches."""
+    """The messages of these batches, each with at most so many rows."""
+    batches = [batch for batch, _ in chosen]
     carried = await _carried(connection, plan, batches)
     positions = sorted({state.position for rows in carried.values() for state, _ in rows})
     prompts = await rows.prompts(connection, plan.run_id, positions)
     judged = sorted({row for batch in batches if _judges(plan, batch) for row in batch.rows})
     texts = await rows.texts(connection, plan.run_id, judged) if judged else {}
     ready: list[Ready] = []
-    for batch in batches:
+    for batch, most in chosen:
         slot = plan.slots.get(batch.slot_id)
         if slot is None or not carried[batch.id]:
             continue
@@ -114,7 +119,7 @@ async def _messages(
             made = generate_rows(slot, plan, carried[batch.id], prompts)
         else:
             made = judge_rows(plan, carried[batch.id], prompts, texts)
-        count = fitting(made)
+        count = min(fitting(made), most)
         left = [row.position for row, _ in carried[batch.id][count:]]
         await _split(connection, plan, batch, left)
         ready.append(Ready(batch, slot, message(batch.id, slot, plan, made[:count]), count))
@@ -138,6 +143,12 @@ def _of_slot(lacks: dict[int, tuple[RowState, list[Lacking]]], batch: StoredBatc
     found = (lacks[row] for row in batch.rows if row in lacks)
     mine = ((state, [c for c in cells if c.key.slot_id == batch.slot_id]) for state, cells in found)
     return [(state, cells) for state, cells in mine if cells]
+
+
+def _calls(plan: Plan, batch: StoredBatch) -> int:
+    """Calls that each row of a batch means, about."""
+    slot = plan.slots.get(batch.slot_id)
+    return plan.calls_per_row(slot) if slot else 1
 
 
 def _judges(plan: Plan, batch: StoredBatch) -> bool:

@@ -45,7 +45,11 @@ class CoordinatorSettings(ServiceSettings, LedgerSettings):
         default=False,
         description="No worker can hold a batch from before: clear the work streams at start.",
     )
-
+    pause_on_start: bool = Field(
+        default=False,
+        description="Runs that were under way wait until they are submitted again: for a stack "
+        "that one command starts for one run.",
+    )
     killed_before: bool = Field(
         default=False,
         description="With RESET_ON_START: workers were killed, so batches they had may have cost "

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -38,11 +39,14 @@ class PriceTable(Strict):
 
 
 def price_of(model: ResolvedModel) -> Price | None:
-    """US dollars per million tokens: the recipe's, nothing for an engine of this machine, else
-    the table's; None if it is not known. RecipeError if the user's table cannot be read."""
+    """US dollars per million tokens: the recipe's, else the user's table's, else the built-in
+    one's, or nothing for an engine of this machine; None if it is not known. RecipeError if the
+    user's table cannot be read."""
     if model.spec.price:
         return model.spec.price
-    return listed(model.model) if model.engine.paid else _FREE
+    if model.engine.paid:
+        return listed(model.model)
+    return _line(_users(os.environ.get(VARIABLE, "")), model.model) or _FREE
 
 
 def context_of(model: ResolvedModel) -> int | None:
@@ -53,7 +57,10 @@ def context_of(model: ResolvedModel) -> int | None:
 
 def listed(model: str) -> ListedModel | None:
     """The line of a model, or of its family if the id carries a date."""
-    table = _table(os.environ.get(VARIABLE, ""))
+    return _line(_table(os.environ.get(VARIABLE, "")), model)
+
+
+def _line(table: Mapping[str, ListedModel], model: str) -> ListedModel | None:
     bare = _VENDOR.sub("", model)
     family = _DATED.sub("", bare)
     return next((table[name] for name in (model, bare, family) if name in table), None)
@@ -62,13 +69,17 @@ def listed(model: str) -> ListedModel | None:
 @cache
 def _table(users: str) -> dict[str, ListedModel]:
     built_in = files("prefmill.coordinator.domain").joinpath("prices.yaml").read_text("utf-8")
-    table = dict(_read(built_in, "prices.yaml"))
-    if users:
-        try:
-            table |= _read(Path(users).read_text("utf-8"), users)
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{VARIABLE}: {users} cannot be read: {error}") from error
-    return table
+    return _read(built_in, "prices.yaml") | _users(users)
+
+
+@cache
+def _users(path: str) -> dict[str, ListedModel]:
+    if not path:
+        return {}
+    try:
+        return _read(Path(path).read_text("utf-8"), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{VARIABLE}: {path} cannot be read: {error}") from error
 
 
 def _read(text: str, name: str) -> dict[str, ListedModel]:
