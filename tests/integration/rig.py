@@ -130,13 +130,13 @@ class Rig:
         await load(self.ledger, self.plan)
         return self.plan
 
-    async def step(self, lanes: Sequence[str] | None = None) -> int:
-        """Plan all there is to plan, then publish; rows that went out."""
+    async def step(self, lanes: Sequence[str] | None = None, most: int | None = None) -> int:
+        """Plan all there is to plan, then publish `most` calls at most; rows that went out."""
         while await plan_step(self.ledger, self.plan, await self.windows()):
             pass
         names = list(self.plan.lanes) if lanes is None else list(lanes)
         windows = await self.windows()
-        return await publish_step(self.ledger, self.nc, self.plan, windows, names)
+        return await publish_step(self.ledger, self.nc, self.plan, windows, names, most)
 
     async def windows(self) -> Windows:
         async with self.ledger.begin() as connection:
