@@ -152,6 +152,9 @@ def test_other_formats_come_from_stored_verdicts_without_a_call(tmp_path: Path) 
         assert f"{recipe} is not as revision 1 of the run, which is exported (seed: 5 → 6" in said
         assert f", and 1 more); `prefmill run {recipe}` stores the change" in said
         assert "kto" in tables(tmp_path / "stored")
+        said = folder.run("export", recipe, "--format", "helpsteer", code=1)
+        assert "(20 not-judged)" in said
+        assert "there is not one record to load: no judge of the run was asked for what" in said
     manifest = json.loads((tmp_path / "pairs" / "run.json").read_text())
     assert manifest["output"]["pairing"]["choose"] == "all"
     median = {"median": None}

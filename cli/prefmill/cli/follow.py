@@ -8,7 +8,7 @@ import click
 
 from prefmill.cli.client import Client, NoAnswer
 from prefmill.cli.screen import Screen, screen
-from prefmill.cli.show.outcome import export_lines, run_lines, transforms_failed
+from prefmill.cli.show.outcome import export_lines, nothing_made, run_lines, transforms_failed
 from prefmill.cli.stop import FAILED, ROWS_FAILED, Stop
 from prefmill.contracts.api import ExportStatus, RunStatus
 
@@ -72,6 +72,8 @@ def show_export(export: ExportStatus) -> None:
         raise Stop(FAILED, f"error: the dataset could not be written: {export.error}")
     for line in export_lines(export):
         click.echo(line)
+    if said := nothing_made(export):
+        click.echo(said, err=True)
     if export.error:
         raise Stop(FAILED, f"error: {export.error}")
 

@@ -69,6 +69,8 @@ ENGINE_DIED: Final = "engine-died"
 
 # Of a row, when a dataset is made.
 TOO_FEW_GENERATIONS: Final = "too-few-generations"
+NOT_JUDGED: Final = "not-judged"
+"""No judge of the run was asked for what the format is made of."""
 TOO_FEW_VERDICTS: Final = "too-few-verdicts"
 TOO_FEW_SCORES: Final = "too-few-scores"
 IDENTICAL_TEXTS: Final = "identical-texts"

@@ -1,12 +1,19 @@
 """What is shown of a run is a plain function of its status."""
 
+import pytest
 from rich.console import Console
 
 from prefmill.cli.commands.runs import status_lines
 from prefmill.cli.show.lines import milestones, progress
 from prefmill.cli.show.live import picture
 from prefmill.cli.show.numbers import count, seconds
-from prefmill.cli.show.outcome import export_lines, run_lines, sum_line, text_of
+from prefmill.cli.show.outcome import (
+    export_lines,
+    nothing_made,
+    run_lines,
+    sum_line,
+    text_of,
+)
 from prefmill.cli.show.pace import Pace
 from prefmill.cli.show.plan import cost_of, paid_calls, plan_lines
 from prefmill.contracts.api import (
@@ -348,8 +355,22 @@ def test_one_record_of_what_trainers_read_is_shown(tmp_path) -> None:
 
 def test_a_dataset_without_a_record_is_not_to_be_loaded(tmp_path) -> None:
     nothing = FormatOutcome(prompts=1, out=0, ties=1, dropped={}, records=0)
+    filled = FormatOutcome(prompts=1, out=1, ties=0, dropped={}, records=1)
     export = ExportStatus(id=1, state="written", directory=str(tmp_path), outcome={"trl": nothing})
     assert export_lines(export)[1:] == [f"dataset: {tmp_path}"]
+    assert nothing_made(export).startswith("there is not one record to load; the sums say why (")
+    assert (
+        nothing_made(export.model_copy(update={"outcome": {"trl": nothing, "raw": filled}})) == ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "says"),
+    [("not-finished", "go on with the run first"), ("not-judged", "no judge of the run was asked")],
+)
+def test_an_empty_dataset_says_what_was_lacking(reason: str, says: str) -> None:
+    lacking = FormatOutcome(prompts=1, out=0, ties=0, dropped={reason: 1}, records=0)
+    assert says in nothing_made(ExportStatus(id=1, state="written", outcome={"trl": lacking}))
 
 
 def test_of_messages_the_last_is_shown() -> None:

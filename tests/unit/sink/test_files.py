@@ -290,8 +290,14 @@ def test_a_config_without_a_record_is_counted_but_does_not_spoil_the_others(open
     assert "| trl | 1 | 0 | 0 |" in (tmp_path / "out/README.md").read_text()
 
 
-def test_an_export_without_any_record_still_says_why(opened, rows, tmp_path):
+def test_an_export_without_any_record_says_why_and_its_notes_are_not_taken_for_data(
+    opened, rows, tmp_path
+):
+    import datasets
+
     export(opened(["trl"]), rows[8:9])
+    with pytest.raises(FileNotFoundError):
+        datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
     assert "1 (1 not-text)" in (tmp_path / "out/README.md").read_text()
 
 

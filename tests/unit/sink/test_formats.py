@@ -14,8 +14,8 @@ import pytest
 from prefmill.contracts.reasons import (
     IDENTICAL_TEXTS,
     NOT_FINISHED,
+    NOT_JUDGED,
     TOO_FEW_GENERATIONS,
-    TOO_FEW_SCORES,
     TOO_FEW_VERDICTS,
 )
 from prefmill.contracts.work import Reference
@@ -278,9 +278,10 @@ def test_sft_has_no_prompt_column_that_would_stop_its_trainer(making):
     assert "prompt" not in written(making, "sft")["sft"]["records"][0]
 
 
-def test_pairs_cannot_be_made_without_judges(making):
-    made = written(making, "trl", judges=(), aspects=())["trl"]
-    assert made["outcomes"][0] == f"dropped {TOO_FEW_SCORES}"
+@pytest.mark.parametrize("name", ["trl", "kto", "ranking"])
+def test_what_is_made_of_scores_cannot_be_made_without_judges(making, name):
+    made = written(making, name, judges=(), aspects=())[name]
+    assert made["outcomes"][0] == f"dropped {NOT_JUDGED}"
 
 
 def test_an_option_that_a_format_does_not_have_is_an_error(making):

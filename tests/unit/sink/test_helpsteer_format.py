@@ -1,6 +1,6 @@
 """`helpsteer`: one record a response, its attributes as columns."""
 
-from prefmill.contracts.reasons import MISSING_RATING, RATED, TOO_FEW_VERDICTS
+from prefmill.contracts.reasons import MISSING_RATING, NOT_JUDGED, RATED, TOO_FEW_VERDICTS
 from prefmill.contracts.results import Reading
 from prefmill.contracts.rows import Verdict
 
@@ -58,3 +58,14 @@ def test_where_the_first_judge_lacks_an_attribute_the_next_one_speaks(making):
 def test_a_row_without_whole_labels_is_dropped_and_says_why(making):
     made = written(making, [labelled("strict", None)], ["One."])
     assert (made.outcome, made.reason, made.records) == ("dropped", TOO_FEW_VERDICTS, ())
+
+
+def test_verdicts_of_another_rubric_are_not_called_too_few(making):
+    other = Verdict(
+        judge="strict",
+        rubric="ultrafeedback",
+        aspect="attributes",
+        readings=(Reading(status=RATED, rating=4.0),),
+    )
+    assert written(making, [other], ["One."]).reason == NOT_JUDGED
+    assert written(making, [other, labelled("kind", None)], ["One."]).reason == TOO_FEW_VERDICTS

@@ -12,7 +12,8 @@ from prefmill.cli.fetching import fetched
 from prefmill.cli.follow import Tend, show_export, tend_nothing, wait_for_export
 from prefmill.cli.places import is_store, refuse_foreign
 from prefmill.cli.recipes.problems import stop_for
-from prefmill.cli.stop import WRONG, Stop
+from prefmill.cli.show.outcome import nothing_made
+from prefmill.cli.stop import FAILED, WRONG, Stop
 from prefmill.contracts.api import ExportRequest, RunStatus
 from prefmill.contracts.recipe import Recipe
 from prefmill.plugins.errors import RecipeError
@@ -122,7 +123,10 @@ class _Asked:
         except RecipeError as error:
             raise stop_for(list(error.problems)) from error
         made = wait_for_export(client, run, made, tend)
-        show_export(fetched(client, run.id, made, folder) if self.away else made)
+        made = fetched(client, run.id, made, folder) if self.away else made
+        show_export(made)
+        if nothing_made(made):
+            raise Stop(FAILED)
         if self.against:
             from prefmill.cli.comparing import report
 

@@ -9,12 +9,18 @@ from prefmill.cli.show.numbers import count, plural, table
 from prefmill.cli.show.pace import called
 from prefmill.contracts.api import ExportStatus, FormatOutcome, RunStatus
 from prefmill.contracts.money import dollars
-from prefmill.contracts.reasons import OUTPUT_TRANSFORM_FAILED
+from prefmill.contracts.reasons import NOT_FINISHED, NOT_JUDGED, OUTPUT_TRANSFORM_FAILED
 
 _TOLD: Final = ("raw", "distilabel", "ultrafeedback", "helpsteer")
 """Formats that tell what was answered: trainers read the others, which are shown before them."""
 
 _SHOWN: Final = 200
+
+_NOTHING: Final = {
+    NOT_FINISHED: "prompts still wait for answers or verdicts; go on with the run first",
+    NOT_JUDGED: "no judge of the run was asked for what such a format is made of",
+}
+"""Reason → what to know of it where it is why a dataset is empty."""
 
 
 def sum_line(config: str, sums: FormatOutcome) -> str:
@@ -97,6 +103,19 @@ def export_lines(export: ExportStatus) -> list[str]:
     name = json.dumps(export.directory)
     lines.append(f'load it:  datasets.load_dataset({name}, "{shown}", split="{split}")')
     return [*lines, *_example(Path(export.directory) / shown)]
+
+
+def nothing_made(export: ExportStatus) -> str:
+    """What is told of a dataset without a record; empty for one that has any."""
+    if any(sums.records for sums in export.outcome.values()):
+        return ""
+    reasons = {reason for sums in export.outcome.values() for reason in sums.dropped}
+    why = "; ".join(said for reason, said in _NOTHING.items() if reason in reasons)
+    return (
+        "there is not one record to load"
+        + (f": {why}" if why else "; the sums say why")
+        + f" ({export.directory}/failures.jsonl names what failed)"
+    )
 
 
 def _example(folder: Path) -> Iterator[str]:

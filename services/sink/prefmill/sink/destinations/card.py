@@ -44,15 +44,12 @@ def card_of(
     contents: Mapping[str, str] | None = None,
 ) -> str:
     """The README.md. `opens` is the config that opens where none is named. A config without a
-    record is counted, but not listed for loading: `datasets` opens no empty split. `not_written`
-    are the configs whose format failed, `contents` digests of what the others hold."""
+    record is counted, but not listed for loading: `datasets` opens no empty split. If none has
+    any, all are listed: without a list it would take `run.json` for data. `not_written` are the
+    configs whose format failed, `contents` digests of what the others hold."""
+    filled = {name: sums for name, sums in outcome.items() if sums.records}
     parts = (
-        _front(
-            facts,
-            opens,
-            {name: sums for name, sums in outcome.items() if sums.records},
-            contents or {},
-        ),
+        _front(facts, opens, filled or outcome, contents or {}),
         f"# {facts.name}\n\nPreference data made with prefmill {facts.version}.",
         _outcomes(facts, outcome, not_written),
         _models(facts, figures["models"]),
@@ -77,13 +74,19 @@ def _front(
     lines += ["configs:"] if configs else []
     for config, sums in configs.items():
         lines += [f"- config_name: {json.dumps(config)}", "  data_files:"]
-        for side, records in {"train": sums.records - sums.test, "test": sums.test}.items():
+        for side in _sides(sums):
             path = json.dumps(f"{config}/{side}-*.parquet")
-            lines += [f"  - split: {side}", f"    path: {path}"] if records else []
+            lines += [f"  - split: {side}", f"    path: {path}"]
         if config in contents:
             lines.append(f"  description: {json.dumps(f'content {contents[config][:16]}')}")
         lines += ["  default: true"] if config == opens else []
     return "\n".join([*lines, "---"])
+
+
+def _sides(sums: FormatOutcome) -> list[str]:
+    """The splits with records; `train` if none has."""
+    records = {"train": sums.records - sums.test, "test": sums.test}
+    return [side for side, count in records.items() if count] or ["train"]
 
 
 def _outcomes(

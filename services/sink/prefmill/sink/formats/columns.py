@@ -7,9 +7,9 @@ from pydantic_core import to_json
 
 from prefmill.contracts.base import Strict
 from prefmill.contracts.chat import Message
-from prefmill.contracts.reasons import NOT_FINISHED
+from prefmill.contracts.reasons import NOT_FINISHED, NOT_JUDGED
 from prefmill.contracts.rows import Generation, Prompt
-from prefmill.plugins.format import ScoredRow, Written
+from prefmill.plugins.format import FormatContext, ScoredRow, Written
 from prefmill.sink.arrow import lean_arrow
 
 Record = dict[str, Any]
@@ -91,6 +91,11 @@ def unusable(scored: ScoredRow) -> str | None:
     if scored.row.prompt.failure is not None:
         return scored.row.prompt.failure.reason
     return NOT_FINISHED if scored.row.open_cells else None
+
+
+def unscored(scored: ScoredRow, context: FormatContext) -> str | None:
+    """Why the row has no place in a format that is made of scores."""
+    return scored.dropped or (None if context.judges else NOT_JUDGED)
 
 
 def dropped(reason: str) -> Written:

@@ -6,10 +6,11 @@ from typing import ClassVar, Final
 from pydantic import Field
 
 from prefmill.contracts.base import Strict
-from prefmill.contracts.reasons import TOO_FEW_GENERATIONS, TOO_FEW_VERDICTS
+from prefmill.contracts.reasons import NOT_JUDGED, TOO_FEW_GENERATIONS, TOO_FEW_VERDICTS
 from prefmill.contracts.rows import FinishedRow, Verdict
 from prefmill.plugins.format import FormatContext, ScoredRow, Written
 from prefmill.sink.domain.merging import merged
+from prefmill.sink.domain.pooling import is_usable
 from prefmill.sink.formats.columns import (
     INTEGER,
     TEXT,
@@ -61,11 +62,11 @@ class HelpSteerFormat(OneConfig):
             return dropped(reason)
         if all(generation.text is None for generation in row.row.generations):
             return dropped(TOO_FEW_GENERATIONS)
-        records = tuple(self._records(row.row))
-        return Written(records, "out") if records else dropped(TOO_FEW_VERDICTS)
+        verdicts = self._verdicts(row.row)
+        records = tuple(self._records(row.row, verdicts))
+        return Written(records, "out") if records else dropped(_why(verdicts))
 
-    def _records(self, row: FinishedRow) -> Iterator[Record]:
-        verdicts = self._verdicts(row)
+    def _records(self, row: FinishedRow, verdicts: list[Verdict]) -> Iterator[Record]:
         for place, generation in enumerate(row.generations):
             found = _labels(verdicts, place)
             if found is not None and generation.text is not None:
@@ -85,6 +86,15 @@ class HelpSteerFormat(OneConfig):
         judges = self.context.judges
         known = [verdict for verdict in merged(row.verdicts) if verdict.judge in judges]
         return sorted(known, key=lambda verdict: judges.index(verdict.judge))
+
+
+def _why(verdicts: list[Verdict]) -> str:
+    """Why there are no labels. A usable verdict without any attribute is another rubric's."""
+    own = (
+        not is_usable(verdict) or any(reading.attributes for reading in verdict.readings)
+        for verdict in verdicts
+    )
+    return TOO_FEW_VERDICTS if any(own) else NOT_JUDGED
 
 
 def _labels(verdicts: list[Verdict], place: int) -> tuple[dict[str, float], Verdict] | None:

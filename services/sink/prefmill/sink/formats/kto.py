@@ -17,6 +17,7 @@ from prefmill.sink.formats.columns import (
     conversation,
     dropped,
     metadata_of,
+    unscored,
 )
 from prefmill.sink.formats.one import OneConfig
 
@@ -56,8 +57,9 @@ class KtoFormat(OneConfig):
     def written(self, row: ScoredRow) -> Written:
         """The row's labelled answers."""
         scored = _scored(row)
-        if row.dropped is not None and not (row.dropped == TOO_FEW_GENERATIONS and scored):
-            return dropped(row.dropped)
+        reason = unscored(row, self.context)
+        if reason is not None and not (reason == TOO_FEW_GENERATIONS and scored):
+            return dropped(reason)
         if not scored:
             return dropped(TOO_FEW_SCORES)
         records = self._records(row, scored)

@@ -14,6 +14,7 @@ from prefmill.sink.formats.columns import (
     conversation,
     metadata_of,
     struct_of,
+    unscored,
 )
 from prefmill.sink.formats.one import OneConfig
 
@@ -44,8 +45,9 @@ class PairFormat(OneConfig):
 
 def paired(row: ScoredRow, context: FormatContext) -> Paired:
     """The pairs of a row, which has none if it makes no judged data."""
-    if row.dropped is not None:
-        return Paired((), "dropped", row.dropped)
+    reason = unscored(row, context)
+    if reason is not None:
+        return Paired((), "dropped", reason)
     return pairs(row.row, row.scores, context.pairing, context.seed)
 
 

@@ -17,6 +17,7 @@ from prefmill.sink.formats.columns import (
     list_of,
     metadata_of,
     model_of,
+    unscored,
 )
 from prefmill.sink.formats.one import OneConfig
 
@@ -40,8 +41,9 @@ class RankingFormat(OneConfig):
 
     def written(self, row: ScoredRow) -> Written:
         """One record, or why there is none."""
-        if row.dropped is not None:
-            return dropped(row.dropped)
+        reason = unscored(row, self.context)
+        if reason is not None:
+            return dropped(reason)
         scores = _scores(row)
         if len(scores) < 2:
             return dropped(TOO_FEW_SCORES)
