@@ -108,7 +108,7 @@ def test_a_port_in_use_is_named(folder: Folder) -> None:
         assert f"cannot listen on 127.0.0.1:{port}" in folder.run(
             "simulate", "--port", str(port), code=2
         )
-        assert f"cannot listen on port {port}" in folder.run("up", "--port", str(port), code=1)
+        assert f"cannot listen on port {port}" in folder.run("up", "--port", str(port), code=2)
 
 
 def test_a_home_of_an_older_version_is_left_alone(folder: Folder) -> None:

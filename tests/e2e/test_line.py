@@ -154,6 +154,7 @@ def test_other_formats_come_from_stored_verdicts_without_a_call(tmp_path: Path) 
         assert "kto" in tables(tmp_path / "stored")
         said = folder.run("export", recipe, "--format", "helpsteer", code=1)
         assert "(20 not-judged)" in said
+        assert "no format named 'trll'" in folder.run("export", recipe, "--format=trll", code=2)
         assert "there is not one record to load: no judge of the run was asked for what" in said
     manifest = json.loads((tmp_path / "pairs" / "run.json").read_text())
     assert manifest["output"]["pairing"]["choose"] == "all"

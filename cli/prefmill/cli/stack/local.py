@@ -19,7 +19,7 @@ from prefmill.cli.embedded.postgres import Postgres, launch_postgres
 from prefmill.cli.stack.models import LocalModels
 from prefmill.cli.stack.nest import Nest
 from prefmill.cli.stack.turns import take_turns
-from prefmill.cli.stop import FAILED, Stop
+from prefmill.cli.stop import FAILED, WRONG, Stop
 
 if TYPE_CHECKING:
     from prefmill.cli.client import Client  # imports pydantic, which not every command needs
@@ -276,7 +276,7 @@ def _free_port(port: int) -> int:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise Stop(
-                FAILED,
+                WRONG,
                 f"error: the HTTP API cannot listen on port {port}: {error.strerror}; stop what "
                 "uses it, or name another with --port",
             ) from error

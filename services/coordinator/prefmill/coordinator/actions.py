@@ -13,6 +13,7 @@ from prefmill.contracts.api import (
     RunStatus,
 )
 from prefmill.coordinator.conductor import Conductor
+from prefmill.coordinator.domain.asked import check_export
 from prefmill.coordinator.domain.named import expanded
 from prefmill.coordinator.domain.places import refuse_folder, refuse_places
 from prefmill.coordinator.events import told
@@ -98,10 +99,11 @@ class Actions:
         return await self.status(await self.run(run.id))
 
     async def export(self, run: Run, request: ExportRequest) -> int:
-        """Ask for datasets from what is stored; the export's id."""
+        """Ask for datasets from what is stored; the export's id. RecipeError if they cannot be."""
         if not self.conductor.settings.local:
             refuse_folder(request.directory)
         plan = await self.conductor.plan(run)
+        check_export(plan.resolved.recipe, plan.desired, request)
         async with self._ledger.begin() as connection:
             cost = spent(await look(connection, run, plan))
             spec: dict[str, Any] = {

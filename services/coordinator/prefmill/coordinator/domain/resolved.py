@@ -125,7 +125,7 @@ def _resolved(recipe: Recipe, placed: Placed) -> Resolved:
     aspects = tuple(made.names.get(a, a) for made in rubrics for a in made.rubric.aspects)
     scoring = recipe.pool.of or aspects[: len(rubrics[0].rubric.aspects) if rubrics else 0]
     attempt(lambda: _check_outputs(recipe, aspects, scoring))
-    attempt(lambda: _check_scored(recipe, aspects))
+    attempt(lambda: refuse_unjudged(recipe.pool.of, aspects))
     principles = attempt(lambda: principles_of(recipe.generate.principles, recipe.seed))
     problems.extend(_contradictions(recipe))
     if not problems:
@@ -258,8 +258,9 @@ def _manifest(recipe: Recipe, rubrics: Sequence[ResolvedRubric]) -> dict[str, An
     return {"judges": {alias: alias for alias in recipe.judges}, "rubrics": told}
 
 
-def _check_scored(recipe: Recipe, known: Sequence[str]) -> None:
-    unknown = [aspect for aspect in recipe.pool.of if aspect not in known]
+def refuse_unjudged(of: Sequence[str], known: Sequence[str]) -> None:
+    """RecipeError if an aspect that is to make the score is none that is judged."""
+    unknown = [aspect for aspect in of if aspect not in known]
     if unknown:
         raise RecipeError(
             *(f"pool.of: {a!r} is not judged{registry.nearest(a, known)}" for a in unknown)
