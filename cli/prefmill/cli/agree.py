@@ -6,15 +6,16 @@ import click
 
 from prefmill.cli.recipes.load import LoadedRecipe
 from prefmill.cli.recipes.problems import stop_for
-from prefmill.cli.show.plan import cost_of, paid_calls, plan_lines
+from prefmill.cli.show.plan import beyond_cap, cost_of, paid_calls, plan_lines
 from prefmill.cli.stop import WRONG, Stop
-from prefmill.contracts.api import RunPlan
+from prefmill.contracts.api import RunPlan, RunStatus
 from prefmill.contracts.money import dollars
 from prefmill.plugins.errors import RecipeError
 
 
-def show_plan(plan: RunPlan, recipe: LoadedRecipe) -> None:
-    """Print the plan. Stop if something stands in its way: a missing key, an empty source."""
+def show_plan(plan: RunPlan, recipe: LoadedRecipe, before: RunStatus | None = None) -> None:
+    """Print the plan of a run that was as `before`. Stop if something stands in its way: a missing
+    key, an empty source."""
     if plan.problems:
         raise stop_for(recipe.placed(RecipeError(*plan.problems)))
     if plan.slots and not any(slot.calls for slot in plan.slots):
@@ -22,7 +23,9 @@ def show_plan(plan: RunPlan, recipe: LoadedRecipe) -> None:
     else:
         for line in plan_lines(plan):
             click.echo(line)
-    for warning in recipe.placed(RecipeError(*plan.warnings)):
+    spent = before.cost_usd if before else 0.0
+    warnings = *plan.warnings, *beyond_cap(plan, recipe.recipe.limits.cost_usd, spent)
+    for warning in recipe.placed(RecipeError(*warnings)):
         click.echo(f"  ! {warning}")
 
 

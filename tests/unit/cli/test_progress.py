@@ -15,7 +15,7 @@ from prefmill.cli.show.outcome import (
     text_of,
 )
 from prefmill.cli.show.pace import Pace
-from prefmill.cli.show.plan import cost_of, paid_calls, plan_lines
+from prefmill.cli.show.plan import beyond_cap, cost_of, paid_calls, plan_lines
 from prefmill.contracts.api import (
     ExportStatus,
     FormatOutcome,
@@ -300,6 +300,26 @@ def test_a_plan_shows_changes_sums_and_warnings() -> None:
     ]
     assert paid_calls(plan) == 40
     assert cost_of(plan) == "about $0.00, the unknown price of k aside"
+
+
+def test_an_estimate_beyond_the_cap_says_how_far_the_run_will_come() -> None:
+    known = {"kind": "generate", "model": "m", "calls": 9, "stored": 0, "paid": True}
+    known |= {"input_tokens": 1, "output_tokens": 1}
+    costs = {"a": 6.0, "b": 4.0, "c": None}
+    slots = [
+        SlotPlan.model_validate({"alias": a, "cost_usd": c, **known}) for a, c in costs.items()
+    ]
+    plan = RunPlan(rows=9, slots=tuple(slots))
+    assert beyond_cap(plan, None) == beyond_cap(plan, 10.0) == beyond_cap(plan, 12, spent=2.0) == []
+    (line,) = beyond_cap(plan, 2.5)
+    assert line.startswith(
+        "limits.cost_usd: the estimate, $10.00, exceeds the cap of $2.50: the run will stop at "
+        "about 25% of these calls; "
+    )
+    (line,) = beyond_cap(plan, 4, spent=3.0)
+    assert "$10.00 (beside $3.00 that are spent), exceeds the cap of $4.00" in line
+    assert "about 10% of these calls" in line
+    assert "about 0% of these calls" in beyond_cap(plan, 1, spent=3.0)[0]
 
 
 def test_numbers_are_short_and_say_something() -> None:

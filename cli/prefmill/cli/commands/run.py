@@ -73,9 +73,9 @@ def _run(
     request = RunRequest(recipe=recipe.recipe, fresh=fresh, directory=folder)
     with recipe_errors(recipe):
         plan = client.plan(request)
-        show_plan(plan, recipe)
-        agree(plan, recipe, yes=yes)
         before = None if fresh else client.named(recipe.recipe.name)
+        show_plan(plan, recipe, before)
+        agree(plan, recipe, yes=yes)
         status = client.submit(request)
     conclude(follow(client, status, stack.tend, stack.rest), before, strict=strict)
 

@@ -50,9 +50,9 @@ def submit(
         directory = output if is_store(output) else None if api else output and str(folder)
         request = RunRequest(recipe=known, fresh=fresh, directory=directory)
         plan = client.plan(request)
-        show_plan(plan, ready)
-        agree(plan, ready, yes=yes)
         before = None if fresh else client.named(known.name)
+        show_plan(plan, ready, before)
+        agree(plan, ready, yes=yes)
         status = client.submit(request)
     if watch:
         ended = follow(client, status)

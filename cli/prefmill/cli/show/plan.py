@@ -33,6 +33,21 @@ def cost_of(plan: RunPlan) -> str:
     return f"about {dollars(known)}{rest}"
 
 
+def beyond_cap(plan: RunPlan, cap: float | None, spent: float = 0.0) -> list[str]:
+    """What is told where the run will cost more than its cap, with the `spent` of it."""
+    cost = sum(slot.cost_usd or 0.0 for slot in plan.slots)
+    if cap is None or spent + cost <= cap:
+        return []
+    share = max(0.0, cap - spent) / cost if cost else 0.0
+    beside = f" (beside {dollars(spent)} that are spent)" if spent else ""
+    said = (
+        f"limits.cost_usd: the estimate, {dollars(cost)}{beside}, exceeds the cap of "
+        f"{dollars(cap)}: the run will stop at about {share:.0%} of these calls; raise the cap, "
+        "or take fewer rows"
+    )
+    return [said]
+
+
 _HEADERS = ("", "", "model", "calls", "stored", "tokens read", "written", "cost")
 
 
