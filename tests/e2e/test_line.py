@@ -113,15 +113,18 @@ def test_the_dataset_opens_with_datasets_by_name_and_without(
 
 
 @pytest.mark.slow
-def test_a_wrong_key_stops_the_start_with_one_clear_line_and_nothing_is_spent(
+def test_a_wrong_key_stops_the_start_with_one_line_that_names_every_model_and_nothing_is_spent(
     tmp_path: Path,
 ) -> None:
     folder = Folder(tmp_path)
     with simulator("--api-key", "another") as server:
         recipe = folder.recipe("r.yaml", line_recipe(server, rows=5))
         output = folder.run("run", recipe, "--yes", code=1)
-        assert "401" in output.splitlines()[-1] + output
-        assert "OPENAI_API_KEY" in output or "ANTHROPIC_API_KEY" in output
+        (why,) = (line for line in output.splitlines() if "401" in line)
+        named = "models.one", "models.two", "models.three", "judges.oa", "judges.an"
+        places = [why.index(f"{name}: ") for name in named]
+        assert places == sorted(places)
+        assert why.count(" is not right; is the key in OPENAI_API_KEY right") == 3
         assert server.stats()["by_status"].get("200", 0) == 0
 
 

@@ -50,11 +50,14 @@ class Place:
     secrets: tuple[str, ...] = ()
 
     def line(self, said: str, advice: str = "") -> str:
-        """One line: model, host, what was said, what to do; never a secret."""
+        """One line: model, host, what was said, what to do; never a secret. No full stop ends it:
+        more may be said behind it."""
         text = f"{self.model} at {self.host}: {said}"
         for secret in self.secrets:
             text = text.replace(secret, "***")
-        return one_line(text, 500) + (f"; {advice}" if advice else "")
+        line = one_line(text, 500)
+        line = line if line.endswith("..") else line.removesuffix(".")
+        return f"{line}; {advice}" if advice else line
 
 
 def failure_of(

@@ -154,9 +154,9 @@ def test_a_lane_that_stands_is_told_when_it_begins_to_and_when_the_reason_change
     ]
 
 
-def test_a_stopped_run_tells_why_and_a_paused_one_how_to_go_on() -> None:
+def test_why_a_run_stopped_is_left_to_its_end_and_a_paused_one_tells_how_to_go_on() -> None:
     going = run()
-    assert milestones(going, run(state="failed", reason="no key")) == ["stopped: no key"]
+    assert milestones(going, run(state="failed", reason="no key")) == ["stopped"]
     assert milestones(going, run(state="paused")) == ["paused; go on with: prefmill resume r"]
 
 

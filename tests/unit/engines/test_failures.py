@@ -43,7 +43,7 @@ KINDS: list[tuple[int, Any, type[EngineError], str]] = [
     (413, b"<html><title>413 Too Large</title></html>", Rejected, "413 Too Large"),
     (422, {"detail": [{"loc": ["body", "stop"], "msg": "too long", "type": "x"}]}, Rejected,
      "stop: too long"),
-    (401, openai("Incorrect API key provided: sk-secret."), Unusable, "provided: ***."),
+    (401, openai("Incorrect API key provided: sk-secret."), Unusable, "provided: ***; is"),
     (402, {"error": {"message": "Insufficient credits", "code": 402}}, Unusable, "EXAMPLE_KEY"),
     (403, openai("Project has no access to this model"), Unusable, "may not use this model"),
     (404, openai("The model `gpt-x` does not exist", "model_not_found"), Unusable,
@@ -96,6 +96,11 @@ def test_what_a_content_filter_stops_is_refused_and_not_rejected() -> None:
     plain = failed(400, openai("no"))
     assert isinstance(plain, Rejected)
     assert plain.reason == REJECTED
+
+
+def test_a_servers_sentence_goes_on_without_its_full_stop() -> None:
+    assert failed(500, openai("All full.")).detail.endswith("500 All full")
+    assert failed(500, openai("Loading...")).detail.endswith("500 Loading...")
 
 
 @pytest.mark.parametrize(("status", "full"), [(429, True), (503, True), (529, True), (500, False)])

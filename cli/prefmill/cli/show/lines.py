@@ -16,7 +16,7 @@ _STATES = {
     "paused": "paused; go on with: prefmill resume {name}",
     "finished": "all calls are done",
     "cancelled": "cancelled",
-    "failed": "stopped: {reason}",
+    "failed": "stopped",
 }
 
 ACTIVE = ("loading", "probing", "running")
@@ -71,7 +71,7 @@ def _slot(slot: SlotStatus, said: str) -> str:
 def _of_state(before: RunStatus | None, after: RunStatus) -> list[str]:
     if before is not None and before.state == after.state:
         return []
-    return [_STATES[after.state].format(name=after.name, reason=after.reason)]
+    return [_STATES[after.state].format(name=after.name)]
 
 
 def _of_prompts(before: RunStatus | None, after: RunStatus) -> Iterator[str]:

@@ -9,6 +9,7 @@ from nats.aio.client import Client
 
 from prefmill.contracts.api import RunState
 from prefmill.contracts.workers import WorkerAnnounced
+from prefmill.coordinator.beginnings import Beginnings, who
 from prefmill.coordinator.budget import affordable
 from prefmill.coordinator.domain.plan import Plan
 from prefmill.coordinator.domain.unavailable import gone_slots
@@ -67,6 +68,7 @@ class Conductor:
         self._fed = False
         self._so_far = SoFar(ledger)
         self._speeds = Speeds()
+        self._beginnings = Beginnings(fleet)
 
     def wake(self) -> None:
         """Look soon."""
@@ -182,8 +184,7 @@ class Conductor:
         return worked
 
     async def _may_begin(self, run: Run, plan: Plan, windows: Windows) -> bool:
-        """Whether every lane that will be called answers its probe; a lane that no worker has
-        served for a while is published to all the same, so that one is started for it."""
+        """Whether every lane that will be called answers its probe; the run fails if one cannot."""
         planned = windows.planned(run.id)
         if not planned:
             return run.source_done
@@ -193,18 +194,12 @@ class Conductor:
         needed = set(plan.lanes) if planned & first else planned
         await self._announce(plan, needed)
         dispensable = {slot.lane for slot in gone_slots(plan, windows.gone(plan)).values()}
-        for slug in sorted(needed):
-            digest = plan.lanes[slug].digest
-            if (wrong := self.fleet.trouble(slug, digest)) and slug in dispensable:
-                continue
-            if wrong:
-                await self._fail(run, f"{_who(plan, slug)}: {wrong}")
-                return False
-            health, _ = self.fleet.health(slug, digest)
-            if health != "ready" and not self.fleet.deserted(slug, digest):
-                return False
-        await self._set(run, "running")
-        return True
+        ready, wrong = self._beginnings.look(plan, needed, dispensable)
+        if wrong:
+            await self._fail(run, wrong)
+        if ready:
+            await self._set(run, "running")
+        return ready
 
     async def _publish(self, run: Run, plan: Plan, windows: Windows) -> bool:
         """Publish to the lanes that have work and are not paused, within the cost cap."""
@@ -250,7 +245,7 @@ class Conductor:
         busy = {lane for (run_id, lane, _), out in rows.items() if run_id == run.id and out}
         paused = {slug: lanes[slug][1] for slug in busy if lanes[slug][1]}
         if busy and len(paused) == len(busy):
-            lines = [f"{_who(plan, slug)}: {why}" for slug, why in sorted(paused.items())]
+            lines = [f"{who(plan, slug)}: {why}" for slug, why in sorted(paused.items())]
             await self._fail(run, "; ".join(lines))
 
     def _load(self, run: Run, plan: Plan) -> None:
@@ -278,13 +273,3 @@ class Conductor:
         told(run, "failed", reason)
         async with self.ledger.begin() as connection:
             await runs.update_run(connection, run.id, state="failed", reason=reason)
-
-
-def _who(plan: Plan, slug: str) -> str:
-    kinds = {"generate": "models", "judge": "judges"}
-    named = [
-        f"{kinds[slot.model.kind]}.{slot.model.alias}"
-        for slot in plan.slots.values()
-        if slot.lane == slug
-    ]
-    return " and ".join(named)
