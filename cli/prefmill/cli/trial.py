@@ -46,6 +46,8 @@ class Trial:
         self._prompt = prompt
         self._say = say
         self._sleep = sleep
+        self._gap = ""
+        """Before a line that is none of the text above it: nothing while nothing is shown."""
 
     async def generate(self, model: ResolvedModel) -> bool:
         """Have a model answer; False if it failed. Without its key, only the prompt is shown."""
@@ -134,6 +136,7 @@ class Trial:
         self._say(f"parameters: {said or 'those of the server'}")
         for message in request.messages:
             self._turn(message)
+        self._gap = "\n"
 
     def _turn(self, message: Message) -> None:
         self._heading(message.role)
@@ -179,7 +182,7 @@ class Trial:
                 if tries.failures == TRIES or wait > LONGEST_WAIT_S:
                     raise
                 again = f"try {tries.failures + 1} of {TRIES} in {wait:g} s"
-                self._say(f"\n{model.alias}: {error.detail.rstrip('.')}; {again}")
+                self._say(f"{self._gap}{model.alias}: {error.detail.rstrip('.')}; {again}")
             await self._sleep(wait)
 
 

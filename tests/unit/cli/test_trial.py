@@ -107,3 +107,4 @@ async def test_an_answer_that_is_to_be_judged_is_waited_for_and_no_placeholder_j
     assert await tried.judge(Scripted(limited(1), limited(1)))
     assert tried.waits == [1.0, 1.0]
     assert not any("placeholder" in line for line in tried.lines)
+    assert tried.lines[0] == "a: 429, too many requests; try 2 of 5 in 1 s", "no empty line first"

@@ -181,7 +181,7 @@ REJECTIONS: list[tuple[dict[str, Any], str, str]] = [
     (chat(None, "length"), EMPTY, "max_tokens too small"),
     (chat(None, "tool_calls", tool_calls=[{"id": "t"}]), EMPTY, "tool_calls"),
     (chat("half an ans", "content_filter"), REFUSED, "content filter"),
-    (chat(None, refusal="I will not"), REFUSED, "I will not."),
+    (chat(None, refusal="I will not."), REFUSED, "I will not"),
 ]
 
 
