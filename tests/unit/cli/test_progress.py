@@ -300,6 +300,11 @@ def test_a_plan_shows_changes_sums_and_warnings() -> None:
     ]
     assert paid_calls(plan) == 40
     assert cost_of(plan) == "about $0.00, the unknown price of k aside"
+    fresh = [slot.model_copy(update={"stored": 0}) for slot in plan.slots]
+    assert plan_lines(plan.model_copy(update={"slots": fresh}))[3:5] == [
+        "             model  calls  tokens read  written   cost",
+        "  model   a  m          0            0      ≤ 0   free",
+    ]
 
 
 def test_an_estimate_beyond_the_cap_says_how_far_the_run_will_come() -> None:

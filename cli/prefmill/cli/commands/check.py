@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 @click.option("--rows", type=click.IntRange(1), help="Only the first so many prompts.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Over the recipe's.")
 def check(recipe: Path, rows: int | None, settings: tuple[str, ...]) -> None:
-    """Validate RECIPE and estimate its calls, tokens and cost. Starts nothing, calls nothing."""
+    """Validate RECIPE and estimate its calls, tokens and cost. Starts nothing, calls nothing.
+
+    The estimate is that of a first run: `prefmill run` takes off what is stored, and asks.
+    """
     ready = loaded(recipe, settings, rows)
     resolved = _resolved(ready)
     plan = _plan(ready, resolved)

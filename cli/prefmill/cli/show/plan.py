@@ -12,9 +12,7 @@ def plan_lines(plan: RunPlan) -> list[str]:
     if plan.changes:
         lines = ["the recipe has changed:", *(f"  {change}" for change in plan.changes), *lines]
     if plan.slots:
-        lines += [
-            f"  {line}" for line in table(_HEADERS, [*map(_cells, plan.slots), _sum(plan)], 3)
-        ]
+        lines += [f"  {line}" for line in _table(plan)]
     return lines + [
         f"  ! {_name(slot)}: {warning}" for slot in plan.slots for warning in slot.warnings
     ]
@@ -46,6 +44,15 @@ def beyond_cap(plan: RunPlan, cap: float | None, spent: float = 0.0) -> list[str
         "or take fewer rows"
     )
     return [said]
+
+
+def _table(plan: RunPlan) -> list[str]:
+    """With what is stored only where something is: `check` does not look."""
+    rows = [_HEADERS, *map(_cells, plan.slots), _sum(plan)]
+    if not any(slot.stored for slot in plan.slots):
+        at = _HEADERS.index("stored")
+        rows = [[*row[:at], *row[at + 1 :]] for row in rows]
+    return table(rows[0], rows[1:], 3)
 
 
 _HEADERS = ("", "", "model", "calls", "stored", "tokens read", "written", "cost")
