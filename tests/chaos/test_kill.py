@@ -87,7 +87,7 @@ def test_a_killed_process_group_goes_on_where_it_was(
         process.communicate(timeout=30)
     before = server.calls()
     output = folder.run("run", file, "--yes", "--output", tmp_path / "out")
-    assert "calls were under way when everything was killed, and made again" in output
+    assert "calls were with workers when everything was killed, and made again" in output
     assert tables(tmp_path / "out") == undisturbed
     assert server.calls() - before < CELLS, "what was stored is not asked again"
 

@@ -165,8 +165,9 @@ class RunStatus(Frozen):
     cost_usd: float = Field(default=0.0, description="Paid so far, as far as prices are known.")
     asked_again: int = Field(
         default=0,
-        description="Calls, at most, that were under way when everything was killed, and were made "
-        "again: what they cost the first time is not known, and in none of the sums.",
+        description="Calls that workers had in hand when everything was killed, and that were made "
+        "again: what those that had begun cost the first time is not known, and in none of the "
+        "sums.",
     )
     started_at: datetime | None = Field(default=None, description="UTC.")
     exports: tuple[ExportStatus, ...] = Field(default=(), description="Newest first.")

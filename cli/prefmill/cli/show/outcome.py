@@ -43,8 +43,8 @@ def run_lines(status: RunStatus, before: RunStatus | None = None) -> list[str]:
     if status.asked_again:
         calls = plural(status.asked_again, "call was", "calls were")
         lines.append(
-            f"up to {calls} under way when everything was killed, and made again; what the first "
-            "ones cost is not known, and not in that sum"
+            f"{calls} with workers when everything was killed, and made again: what those that "
+            "had begun cost the first time is not known, and not in that sum"
         )
     failed = sum(slot.failed for slot in called(status))
     broken = max((transforms_failed(export) for export in status.exports[:1]), default=0)

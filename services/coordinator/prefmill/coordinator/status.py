@@ -120,8 +120,8 @@ def spent(sight: Sight) -> float:
 
 
 def asked_again(sight: Sight) -> dict[int, int]:
-    """Slot → calls, at most, that were under way when their workers were killed: nobody knows
-    what they cost."""
+    """Slot → calls that workers had in hand when they were killed: nobody knows how many of them
+    had begun, nor what these cost."""
     slots = sight.plan.slots
     return {
         slot: rows * (sight.plan.calls_per_row(slots[slot]) if slot in slots else 1)
