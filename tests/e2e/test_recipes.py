@@ -322,7 +322,7 @@ def check_pushed(done: Made) -> None:
     assert pushed.private
     written = {str(file.relative_to(done.out)): file for file in done.out.rglob("[!.]*.*")}
     shown = {path: file.read_bytes() for path, file in written.items() if path[0] != "."}
-    del shown["failures.jsonl"]
+    del shown["failures.jsonl"], shown["dropped.jsonl"]
     assert pushed.files == shown
     assert len(done.argilla.datasets) == done.rated
     raw = {row["id"]: row for row in done.tables["raw"]}

@@ -385,8 +385,11 @@ def test_a_dataset_without_a_record_is_not_to_be_loaded(tmp_path) -> None:
     nothing = FormatOutcome(prompts=1, out=0, ties=1, dropped={}, records=0)
     filled = FormatOutcome(prompts=1, out=1, ties=0, dropped={}, records=1)
     export = ExportStatus(id=1, state="written", directory=str(tmp_path), outcome={"trl": nothing})
-    assert export_lines(export)[1:] == [f"dataset: {tmp_path}"]
-    assert nothing_made(export).startswith("there is not one record to load; the sums say why (")
+    assert export_lines(export)[1:] == [
+        f"ties and dropped prompts: {tmp_path}/dropped.jsonl",
+        f"dataset: {tmp_path}",
+    ]
+    assert nothing_made(export) == "there is not one record to load; the sums say why"
     assert (
         nothing_made(export.model_copy(update={"outcome": {"trl": nothing, "raw": filled}})) == ""
     )

@@ -6,6 +6,7 @@ import re
 import resource
 import shutil
 import signal
+from collections import Counter
 from dataclasses import replace
 
 import pyarrow as pa
@@ -387,6 +388,7 @@ def test_another_export_replaces_shards_and_configs_only_when_it_is_whole(opened
         second.finish(FACTS, {}, [])
     assert list(visible(tmp_path / "out")) == [
         "README.md",
+        "dropped.jsonl",
         "failures.jsonl",
         "run.json",
         "trl/train-00000.parquet",
@@ -466,6 +468,28 @@ def test_run_json_and_failures_hold_what_they_were_given(opened, rows, tmp_path)
     assert manifest["outcome"]["kto"] == outcome["kto"].model_dump()
     lines = (tmp_path / "out/failures.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [FAILURE]
+
+
+def test_every_prompt_that_is_no_data_is_named_with_the_reason_in_each_config(
+    opened, rows, tmp_path
+):
+    with opened() as cut:  # what an earlier attempt wrote counts as well
+        for row in rows[:7]:
+            cut.add(row)
+    outcome = export(opened(), rows)
+    told = map(json.loads, (tmp_path / "out/dropped.jsonl").read_text().splitlines())
+    named = {line["id"]: line["configs"] for line in told}
+    assert list(named) == sorted(named)
+    assert named["row-8"] == dict.fromkeys(outcome, "not-text")
+    for config, sums in outcome.items():
+        reasons = Counter(configs[config] for configs in named.values() if config in configs)
+        ties = {"tie": sums.ties} if sums.ties else {}
+        assert reasons == {**sums.dropped, **ties}
+
+
+def test_a_format_that_fails_names_no_prompts(beside, rows, tmp_path, caplog):
+    export(beside(Own(lambda n: {"id": "i"} if n == 4 else None)), rows)
+    assert '"own"' not in (tmp_path / "out/dropped.jsonl").read_text()
 
 
 def test_a_card_states_costs_below_a_cent(opened, rows, tmp_path):

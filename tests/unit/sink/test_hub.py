@@ -43,6 +43,7 @@ def folder(tmp_path):
     (made / "README.md").write_text(CARD)
     (made / "run.json").write_text(json.dumps({"name": "tiny"}))
     (made / "failures.jsonl").write_text('{"detail": "the secret prompt"}\n')
+    (made / "dropped.jsonl").write_text('{"id": "row-1", "configs": {"trl": "tie"}}\n')
     return made
 
 

@@ -93,6 +93,8 @@ def export_lines(export: ExportStatus) -> list[str]:
     """The sums of an export, where it is, and of the first format that has any one record: prompt,
     chosen, rejected, shortened."""
     lines = [sum_line(config, sums) for config, sums in export.outcome.items()]
+    if any(sums.ties or sums.dropped for sums in export.outcome.values()):
+        lines.append(f"ties and dropped prompts: {export.directory}/dropped.jsonl")
     lines.append(f"dataset: {export.directory}")
     filled = [config for config, sums in export.outcome.items() if sums.records]
     if not filled or "://" in export.directory:
@@ -111,11 +113,7 @@ def nothing_made(export: ExportStatus) -> str:
         return ""
     reasons = {reason for sums in export.outcome.values() for reason in sums.dropped}
     why = "; ".join(said for reason, said in _NOTHING.items() if reason in reasons)
-    return (
-        "there is not one record to load"
-        + (f": {why}" if why else "; the sums say why")
-        + f" ({export.directory}/failures.jsonl names what failed)"
-    )
+    return "there is not one record to load" + (f": {why}" if why else "; the sums say why")
 
 
 def _example(folder: Path) -> Iterator[str]:

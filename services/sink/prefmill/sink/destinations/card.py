@@ -186,7 +186,7 @@ def _again(facts: CardFacts, opens: str) -> str:
     return (
         "## How to reproduce\n\nSave the recipe as `recipe.yaml`, with the files that it names "
         "beside it, and run `prefmill run recipe.yaml`. `run.json` holds versions, seeds and "
-        "hashes, `failures.jsonl` every lost cell.\n\n"
+        "hashes, `failures.jsonl` every lost cell, `dropped.jsonl` ties and dropped prompts.\n\n"
         f"{fence}yaml\n{facts.recipe.rstrip()}\n{fence}\n\n"
         + (f'```python\ndatasets.load_dataset("DIRECTORY", "{opens}")\n```\n' if opens else "")
     )

@@ -1,7 +1,8 @@
 """The folder of a dataset: whose it is, what is ready aside, and how that becomes visible.
 
-    DIR/README.md, run.json, failures.jsonl, CONFIG/train-00000.parquet …   what is published;
-                                        the prompts kept for a test in CONFIG/test-00000.parquet …
+    DIR/README.md, run.json, failures.jsonl, dropped.jsonl, CONFIG/train-00000.parquet …
+                                        what is published; the prompts kept for a test in
+                                        CONFIG/test-00000.parquet …
     DIR/.prefmill-export/marker.json    which configs in DIR are ours
     DIR/.prefmill-export/spec.json      which export `staged` and `shards` belong to
     DIR/.prefmill-export/shards/        one file per whole shard: its counts
@@ -28,7 +29,7 @@ from prefmill.sink.destinations.disk import (
 from prefmill.sink.domain.splitting import SIDES, Side
 
 OWN: Final = ".prefmill-export"
-PAGES: Final = ("README.md", "run.json", "failures.jsonl")
+PAGES: Final = ("README.md", "run.json", "failures.jsonl", "dropped.jsonl")
 EXTRA_PAGES: Final = ("dataset_info.json",)
 """Pages that only some formats bring."""
 

@@ -24,7 +24,7 @@ from prefmill.plugins.destination import DestinationError
 parquet: Any = pq
 
 TRIES: Final = 5
-STAYS: Final = frozenset({"failures.jsonl"})
+STAYS: Final = frozenset({"failures.jsonl", "dropped.jsonl"})
 MARK: Final = "- prefmill"
 """The tag by which a card says that prefmill wrote it."""
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, product
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, cast
 
 from pydantic import JsonValue
 
@@ -95,10 +95,17 @@ class ShardWriter:
             told = {"id": row.row.prompt.id, "cell": None, **row.left_out.model_dump()}
             self._failures.append(told)
         side = self.split.side(row.row.prompt)
-        self._each(lambda form: self._take_in(form, row, side))
+        lost: dict[str, JsonValue] = {}
+        self._each(lambda form: self._take_in(form, row, side, lost))
+        if lost:
+            self._dropped.append({"id": row.row.prompt.id, "configs": lost})
 
-    def _take_in(self, form: Format, row: ScoredRow, side: Side) -> None:
+    def _take_in(
+        self, form: Format, row: ScoredRow, side: Side, lost: dict[str, JsonValue]
+    ) -> None:
         for config, written in _made(form, row).items():
+            if written.outcome != "out":
+                lost[config] = written.reason or written.outcome
             self._tallies[config].count(written, side)
             self._open[config, side].add(written.records, row.row.prompt.id)
 
@@ -113,6 +120,7 @@ class ShardWriter:
             "files": {name: self._hash(name) for name in files_of(self._shard, outcome)},
             "failed": self.failed,
             "failures": self._failures,
+            "dropped": self._dropped,
             "summary": self._counts,
         }
         write_json(self._folder.sidecar(self._shard), counts)
@@ -125,9 +133,10 @@ class ShardWriter:
         manifest: Mapping[str, JsonValue],
         failures: Iterable[Mapping[str, JsonValue]],
     ) -> dict[str, FormatOutcome]:
-        """Write card, `run.json` (the manifest with outcome and summary) and `failures.jsonl` (one
-        line for each failure, then for each row on which a transform failed), and publish
-        everything. Returns the outcome by config, without those of formats that failed."""
+        """Write card, `run.json` (the manifest with outcome and summary), `failures.jsonl` (one
+        line for each failure, then for each row on which a transform failed) and `dropped.jsonl`
+        (one for each row without a record in some config), and publish everything. Returns the
+        outcome by config, without those of formats that failed."""
         if self._prompts:
             self.close_shard()
         done = self._written(self._outcome)
@@ -138,9 +147,8 @@ class ShardWriter:
         outcome = {name: sums.model_dump() for name, sums in done.items()}
         told = {"outcome": outcome, "not_written": list(self.failed), "summary": self.figures}
         write_json(staged / "run.json", {**manifest, **told})
-        every = chain(failures, self._transforms_failed())
-        lines = (json.dumps(dict(failure), ensure_ascii=False) for failure in every)
-        write_lines(staged / "failures.jsonl", lines)
+        write_lines(staged / "failures.jsonl", _json(chain(failures, self._told("failures"))))
+        write_lines(staged / "dropped.jsonl", _json(self._without_records()))
         formed = [form for form in self.formats if form.configs().keys() <= done.keys()]
         pages = {name: value for form in formed for name, value in pages_of(form).items()}
         for name, value in pages.items():
@@ -173,9 +181,16 @@ class ShardWriter:
     def _written(self, by_config: Mapping[str, T]) -> dict[str, T]:
         return {name: value for name, value in by_config.items() if name not in self.failed}
 
-    def _transforms_failed(self) -> Iterator[dict[str, JsonValue]]:
+    def _told(self, what: str) -> Iterator[dict[str, JsonValue]]:
+        """Of all whole shards; those of an older version lack some."""
         for shard in range(self._shard):
-            yield from self._folder.counts(shard)["failures"]
+            yield from self._folder.counts(shard).get(what, ())
+
+    def _without_records(self) -> Iterator[dict[str, JsonValue]]:
+        """Rows with what became of them in the configs that are written: a reason, or `tie`."""
+        for told in self._told("dropped"):
+            if configs := self._written(cast("dict[str, JsonValue]", told["configs"])):
+                yield {**told, "configs": configs}
 
     def _each(self, work: Callable[[Format], None]) -> None:
         """For each format. One that fails is left out from here on; the others, if any, go on."""
@@ -232,6 +247,7 @@ class ShardWriter:
         self._tallies = {config: Tally() for config in self.schemas}
         self._counts = summary.empty()
         self._failures: list[dict[str, JsonValue]] = []
+        self._dropped: list[dict[str, JsonValue]] = []
         self._open = {
             (config, side): ParquetShard(
                 self._folder.staged / shard_name(config, side, self._shard), schema
@@ -239,6 +255,10 @@ class ShardWriter:
             for config, schema in self.schemas.items()
             for side in SIDES
         }
+
+
+def _json(records: Iterable[Mapping[str, JsonValue]]) -> Iterator[str]:
+    return (json.dumps(dict(record), ensure_ascii=False) for record in records)
 
 
 def _made(form: Format, row: ScoredRow) -> dict[str, Written]:
