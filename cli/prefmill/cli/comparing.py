@@ -57,16 +57,23 @@ def _sides(said: Said) -> tuple[set[bytes], set[bytes]]:
 
 
 def report(made: Path, others: Sequence[Path]) -> Iterator[str]:
-    """A line for each config of `made` and each of the other folders."""
+    """Lines for the configs of `made` and of each of the other folders: one for all that compare
+    alike, as the layouts of the same pairs do."""
     mine = datasets_in(made)
     for folder in others:
-        for other in datasets_in(folder):
-            for one in mine:
-                yield _line(one.name, f"{folder} ({other.name})", one, other)
+        theirs = datasets_in(folder)
+        alike: dict[tuple[Compared, str], list[str]] = {}
+        for one in mine:
+            found: dict[Compared, list[str]] = {}
+            for other in theirs:
+                found.setdefault(compared(one.prompts, other.prompts), []).append(other.name)
+            for said, names in found.items():
+                alike.setdefault((said, ", ".join(names)), []).append(one.name)
+        for (said, names), ours in alike.items():
+            yield _line(", ".join(ours), f"{folder} ({names})", said)
 
 
-def _line(name: str, beside: str, one: Dataset, other: Dataset) -> str:
-    found = compared(one.prompts, other.prompts)
+def _line(name: str, beside: str, found: Compared) -> str:
     if not found.prompts:
         return f"{name} against {beside}: no prompt has a chosen answer in both"
     return (

@@ -81,6 +81,17 @@ def test_all_pairs_choose_what_no_pair_rejects(tmp_path: Path) -> None:
     )
 
 
+def test_layouts_that_compare_alike_share_a_line(tmp_path: Path) -> None:
+    for name in ("h4", "reward", "trl"):
+        written(tmp_path / "made", name, pair("p", turns("good"), turns("bad")))
+        written(tmp_path / "other", name, pair("p", turns("bad"), turns("good")))
+    written(tmp_path / "other", "kto", {"id": "q", "completion": turns("good"), "label": True})
+    contrary, nothing = sorted(report(tmp_path / "made", [tmp_path / "other"]))
+    beside = f"h4, reward, trl against {tmp_path}/other"
+    assert nothing == f"{beside} (kto): no prompt has a chosen answer in both"
+    assert contrary.startswith(f"{beside} (h4, reward, trl): 1 prompt with")
+
+
 def test_labels_that_choose_more_than_a_pair_does_agree_and_contradict_it_at_once(
     tmp_path: Path,
 ) -> None:
