@@ -319,6 +319,7 @@ def test_an_estimate_beyond_the_cap_says_how_far_the_run_will_come() -> None:
     ]
     plan = RunPlan(rows=9, slots=tuple(slots))
     assert beyond_cap(plan, None) == beyond_cap(plan, 10.0) == beyond_cap(plan, 12, spent=2.0) == []
+    assert beyond_cap(plan.model_copy(update={"slots": ()}), 1.0, spent=2.0) == []
     (line,) = beyond_cap(plan, 2.5)
     assert line.startswith(
         "limits.cost_usd: the estimate, $10.00, exceeds the cap of $2.50: the run will stop at "

@@ -34,9 +34,9 @@ def cost_of(plan: RunPlan) -> str:
 def beyond_cap(plan: RunPlan, cap: float | None, spent: float = 0.0) -> list[str]:
     """What is told where the run will cost more than its cap, with the `spent` of it."""
     cost = sum(slot.cost_usd or 0.0 for slot in plan.slots)
-    if cap is None or spent + cost <= cap:
+    if cap is None or not cost or spent + cost <= cap:
         return []
-    share = max(0.0, cap - spent) / cost if cost else 0.0
+    share = max(0.0, cap - spent) / cost
     beside = f" (beside {dollars(spent)} that are spent)" if spent else ""
     said = (
         f"limits.cost_usd: the estimate, {dollars(cost)}{beside}, exceeds the cap of "
