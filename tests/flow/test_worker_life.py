@@ -92,6 +92,16 @@ async def test_a_call_that_waits_for_a_busy_server_does_not_delay_the_end(line: 
     assert await line.left() == 0
 
 
+async def test_a_call_that_was_refused_and_waits_leaves_its_slot_to_the_next(line: Line) -> None:
+    await line.opened(lane(concurrency=1))
+    async with line.generator(lane(concurrency=1)):
+        await line.publish(batch("b1", "wait 120", "hello", "hello again"))
+        await line.publish(batch("b2", "and on"))
+        await line.until(lambda: line.replies)
+        assert line.texts("b2") == {0: "echo and on"}
+    assert line.texts("b1") == {1: "echo hello", 2: "echo hello again"}
+
+
 async def test_probes_tell_a_worker_that_waits_for_its_lane_from_one_that_serves(
     line: Line,
 ) -> None:

@@ -1,13 +1,13 @@
 """The one layer that retries: a lane's calls, how many at once, and when the lane is given up.
 
-A Transient failure is waited out, for ever, and is no attempt. A server that is too full (429, 503,
-529) and names a wait holds all new calls of the lane back that long, unless the one that tries at
-once is answered; if it refuses many, the lane sends fewer at once until they succeed. A request
-that fails by time-out, server error, lost connection or broken answer tries.PATIENCE times, while
-others of the lane succeed in between, is itself at fault. A lane goes down at once when its engine
-is Unusable, and after streak.LONGEST rejections or broken answers that are alike with no success
-between. A failure that comes in when the lane is down, the last of such a streak included, is not
-counted: its call raises LaneDown, as do all that wait; a success that comes in is returned.
+A Transient failure is waited out, for ever, and is no attempt. Each call that a server is too full
+for (429, 503, 529) takes a slot away until others succeed; where most are refused, the gate holds
+all back. A request that fails by time-out, server error, lost connection or broken answer
+tries.PATIENCE times, while others of the lane succeed in between, is itself at fault. A lane goes
+down at once when its engine is Unusable, and after streak.LONGEST rejections or broken answers that
+are alike with no success between. A failure that comes in when the lane is down, the last of such a
+streak included, is not counted: its call raises LaneDown, as do all that wait; a success that comes
+in is returned.
 """
 
 import asyncio
@@ -60,25 +60,26 @@ class LaneCaller:
         self.retries = Retries()
         self._permits = permits
         self._on_change = on_change or (lambda: None)
-        self._clock = clock
-        self._random = random
+        self._clock, self._random = clock, random
         self._problem: LaneProblem | None = None
-        self._probing = False
+        self._probing = self._told = False
         self._streak = Streak()
-        self._successes = 0
-        self._misses = 0
+        self._successes = self._misses = 0
         self._last_miss = self._last_refusal = ""
-        self._told = False
         self._permitless = 0
         self._gate = Gate()
-        self._resting = Rests(sleep)
-        self._held = Rests(sleep)
+        self._resting, self._refused, self._held = Rests(sleep), Rests(sleep), Rests(sleep)
 
     @property
     def busy(self) -> int:
         """Calls in flight; those that wait, to be tried again or for a permit, are not among
         them."""
         return self._slots.busy - self._permitless
+
+    @property
+    def refused(self) -> int:
+        """Calls that the server was too full for, and that wait to be made again."""
+        return len(self._refused)
 
     @property
     def problem(self) -> LaneProblem | None:
@@ -158,7 +159,7 @@ class LaneCaller:
                 self._leave()
             if tries.at_fault:
                 return self._no_answer(started)
-            await self._resting.rest(wait)
+            await (self._refused if tries.refused else self._resting).rest(wait)
 
     def _enter_at_once(self) -> bool:
         if self._problem is not None or self._gate.until or not self._slots.take():
@@ -239,13 +240,13 @@ class LaneCaller:
 
     def _missed(self, error: Transient, tries: Tries, started: float) -> float:
         """Note a Transient failure; seconds for this request to rest."""
-        tries.failures += 1
+        tries.failures, tries.refused = tries.failures + 1, error.rate_limited
         self.retries.note(error)
         wait = error.retry_after.total_seconds() if error.retry_after else 0.0
         if error.rate_limited:
             self._last_refusal = clean(error.detail)
-            if self._gate.refused(self._clock(), wait):
-                self._slots.cut(started, self._clock())
+            self._gate.refused(self._clock(), wait, self.busy)
+            self._slots.shrink()
         else:
             self._misses, self._last_miss = self._misses + 1, clean(error.detail)
             tries.blame(self._successes)
@@ -287,8 +288,8 @@ class LaneCaller:
 
     def _wake(self) -> None:
         """Have all who wait look again: the lane went down, or was cleared."""
-        self._resting.wake()
-        self._held.wake()
+        for rests in (self._resting, self._refused, self._held):
+            rests.wake()
         self._slots.send_away()
 
     def _ms(self, started: float) -> int:

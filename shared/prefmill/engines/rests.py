@@ -11,6 +11,9 @@ class Rests:
         self._sleep = sleep
         self._woken: set[asyncio.Future[None]] = set()
 
+    def __len__(self) -> int:
+        return len(self._woken)
+
     async def rest(self, seconds: float) -> None:
         """Sleep so long, but no longer than until `wake`."""
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()

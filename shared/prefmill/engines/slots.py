@@ -3,25 +3,29 @@
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Final
+
+REGAINED: Final = 0.125
+"""Slots that a success gives back where many are left; thrice as many if one is."""
 
 
 @dataclass(slots=True)
 class Slots:
     """At most `most` takers at once, first come, first served.
 
-    `cut` halves the limit, once for all calls that were in flight together; each success then
-    raises it again, by one up to where it was cut, more slowly beyond.
+    `shrink` takes one slot away for each call that was refused; each success then gives an eighth
+    of one back, and up to a quarter more where few are left, so that those who share a server's
+    limit come to equal parts of it. So every slot stays open while a tenth of the calls is refused,
+    and where a server answers only so many, a ninth to a fifth of what is sent is refused.
     """
 
     most: int
     busy: int = 0
     limit: float = 0.0
-    _slow_from: float = 0.0
-    _cut_at: float = float("-inf")
     _waiting: deque["asyncio.Future[bool]"] = field(default_factory=deque[asyncio.Future[bool]])
 
     def __post_init__(self) -> None:
-        self.limit = self._slow_from = float(self.most)
+        self.limit = float(self.most)
 
     def take(self) -> bool:
         """Take a slot if one is free and nobody waits for it."""
@@ -53,18 +57,15 @@ class Slots:
         while self._waiting:
             _settle(self._waiting.popleft(), granted=False)
 
-    def cut(self, started: float, now: float) -> None:
-        """The server was too full for a call that started at `started`: halve the limit, unless
-        it was halved since that call started."""
-        if started > self._cut_at:
-            self._cut_at = now
-            self.limit = self._slow_from = max(1.0, self.limit / 2)
+    def shrink(self) -> None:
+        """The server was too full for a call: a slot less, unless it is the last."""
+        self.limit = max(1.0, self.limit - 1.0)
 
     def grow(self) -> None:
         """A call succeeded: let a little more through."""
         if self.limit < self.most:
-            self.limit += 1.0 if self.limit < self._slow_from else 1.0 / self.limit
-            self.limit = min(self.limit, float(self.most))
+            regained = REGAINED * (1.0 + 2.0 / self.limit)
+            self.limit = min(self.limit + regained, float(self.most))
             self._grant()
 
     def _grant(self) -> None:

@@ -14,11 +14,18 @@ LONGEST_BACKOFF_S: Final = 30.0
 FIRST_BACKOFF_S: Final = 0.5
 
 
+def backoff_s(failures: int) -> float:
+    """The longest wait after so many failures in succession, from 1: twice the last one."""
+    return min(FIRST_BACKOFF_S * 2.0 ** min(failures - 1, 16), LONGEST_BACKOFF_S)
+
+
 @dataclass(slots=True)
 class Tries:
     """The Transient failures of one request."""
 
     failures: int = 0
+    refused: bool = False
+    """Whether the last one was a server that was too full."""
     _blamed: int = 0
     _successes: int = -1
 
@@ -34,8 +41,7 @@ class Tries:
 
     def backoff_s(self, chance: float) -> float:
         """Seconds until the next try: exponential, with full jitter."""
-        most = FIRST_BACKOFF_S * 2.0 ** min(self.failures - 1, 16)
-        return chance * min(most, LONGEST_BACKOFF_S)
+        return chance * backoff_s(self.failures)
 
 
 class Retries(Counter[str]):

@@ -78,11 +78,6 @@ class HostedEngine:
         return self._caller.busy if self._caller else 0
 
     @property
-    def measured(self) -> bool:
-        """Whether the engine itself says how many calls it wants."""
-        return self._wanted is not None
-
-    @property
     def caller(self) -> LaneCaller:
         """What answers requests; there once `health` has been `ready`."""
         assert self._caller is not None, "a lane takes batches only when it is ready"
@@ -105,6 +100,12 @@ class HostedEngine:
         if wanted is None:
             return self._slots.usual
         return max(1, wanted if self._slots.most is None else min(wanted, self._slots.most))
+
+    def in_hand(self, running: int) -> int:
+        """How many requests may be in hand, when `running` are: those in flight, and as many of
+        those that were refused and wait, as these leave their slots to others."""
+        slots = self.slots(running)
+        return slots + min(self._caller.refused, slots) if self._caller else slots
 
     async def open(self) -> None:
         """Load, start and probe, as far as that is still to be done; afterwards the lane is

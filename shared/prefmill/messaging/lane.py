@@ -64,7 +64,7 @@ class Lane:
         self._work = work
         self._around = around
         self._engine = HostedEngine(spec, slots, around.permits, self._engine_changed)
-        self._pool = CellPool(self._open_slots, self._settle, self._wake, self._failed)
+        self._pool = CellPool(self._in_hand, self._settle, self._wake, self._failed)
         self._problem: LaneProblem | None = None
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,7 +101,7 @@ class Lane:
             slug=self.spec.slug,
             kind=self.spec.kind,
             digest=self.spec.digest,
-            slots=self._open_slots(),
+            slots=self._engine.slots(self._pool.busy),
             busy=self._engine.busy,
             health=health,
             detail=detail,
@@ -145,15 +145,15 @@ class Lane:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._engine.close()
 
-    def _open_slots(self) -> int:
-        return self._engine.slots(self._pool.busy)
+    def _in_hand(self) -> int:
+        return self._engine.in_hand(self._pool.busy)
 
     async def _keep_filled(self) -> None:
-        """An engine that measures itself may want more while no call ends."""
+        """There may be room while no call ends: an engine that measures itself wants more, or
+        calls that were refused begin to wait."""
         while not self._stopping:
             await asyncio.sleep(_GLANCE_S)
-            if self._engine.measured:
-                self._pool.refill()
+            self._pool.refill()
 
     def _room(self) -> int:
         ready = self._engine.health == "ready" and self._problem is None and not self._stopping

@@ -164,38 +164,6 @@ def test_a_backoff_is_never_longer_than_half_a_minute(failures: int, chance: flo
     assert 0 <= Tries(failures).backoff_s(chance) <= 30
 
 
-async def limited_until(
-    clock: Clock, until: float, calls: int, concurrency: int
-) -> list[tuple[float, int]]:
-    """When a lane asks a server that refuses all calls until then, naming 20 s, and how many."""
-    started: list[float] = []
-
-    async def limited(_: int) -> Completion:
-        started.append(clock.now)
-        await asyncio.sleep(0)
-        if clock.now < until:
-            raise Transient("429", timedelta(seconds=20), rate_limited=True)
-        return DONE
-
-    caller = lane(Played(limited), clock, concurrency=concurrency)
-    await asyncio.gather(*(caller.call(ask(seed)) for seed in range(calls)))
-    return [(when, started.count(when)) for when in sorted(set(started))]
-
-
-async def test_a_429_with_a_wait_holds_back_the_lane_but_for_one_call_that_tries() -> None:
-    clock = Clock()
-    asked = await limited_until(clock, until=110.0, calls=30, concurrency=1)
-    assert asked[0] == (100.0, 2)
-    assert asked[1][0] >= 120.0
-
-
-async def test_calls_that_were_in_flight_together_are_refused_together_and_one_tries() -> None:
-    clock = Clock()
-    asked = await limited_until(clock, until=110.0, calls=30, concurrency=8)
-    assert asked[0] == (100.0, 9)
-    assert asked[1][0] >= 120.0
-
-
 async def test_a_stray_429_holds_back_nobody_but_its_own_call() -> None:
     clock = Clock()
     started: list[tuple[int, float]] = []
@@ -305,13 +273,61 @@ async def test_calls_that_fail_at_once_while_many_are_in_flight_are_no_outage_ye
         call.cancel()
 
 
-def test_a_gate_tells_a_stray_refusal_from_a_full_server() -> None:
+@pytest.mark.parametrize("wait_s", [2.0, 0.0])
+def test_a_gate_tells_a_stray_refusal_from_a_full_server(wait_s: float) -> None:
     gate = Gate()
     for _ in range(100):
-        assert not gate.refused(now=0.0, wait_s=0.0)
         for _ in range(19):
             gate.answered(0.0)
-    assert any(gate.refused(0.0, 0.0) for _ in range(8))
+        gate.refused(0.0, wait_s, busy=8)
+        assert gate.until == 0.0
+    for _ in range(8):
+        gate.refused(0.0, wait_s, busy=8)
+    assert gate.until > 0.0
+    assert [gate.wait(0.0) > 0.0 for _ in range(3)] == [False, True, True], "one tries"
+    assert gate.answered(0.0)
+    assert gate.wait(0.0) == 0.0
+
+
+def test_a_gate_holds_twice_as_long_each_time_where_the_server_names_no_wait() -> None:
+    gate, now, held = Gate(), 0.0, list[float]()
+    for _ in range(8):
+        gate.refused(now, 0.0, busy=1)
+    for _ in range(8):
+        gate.refused(now, 0.0, busy=1)
+        held.append(gate.until - now)
+        now = gate.until
+    assert held == [0.25, 0.5, 1, 2, 4, 8, 16, 30]
+    assert gate.answered(now)
+    gate.refused(now, 0.0, busy=1)
+    assert gate.until == now + 0.25
+
+
+def test_a_hold_that_the_server_did_not_ask_for_ends_with_one_call_that_tries() -> None:
+    gate = Gate()
+    for _ in range(9):
+        gate.refused(0.0, 0.0, busy=1)
+    assert [gate.wait(0.0) for _ in range(2)] == [0.0, 0.25]
+    assert [gate.wait(1.0) for _ in range(2)] == [0.0, 0.5], "one more tries"
+    assert gate.answered(1.0)
+    assert [gate.wait(1.1) for _ in range(2)] == [0.0, 0.0]
+
+
+def test_a_hold_that_the_server_asked_for_ends_for_all() -> None:
+    gate = Gate()
+    gate.refused(0.0, 20.0, busy=4)
+    assert [gate.wait(0.0) for _ in range(2)] == [0.0, 20.0]
+    assert [gate.wait(20.0) for _ in range(2)] == [0.0, 0.0]
+
+
+def test_a_server_that_refuses_the_only_call_in_flight_is_taken_at_its_word() -> None:
+    gate = Gate()
+    for _ in range(20):
+        gate.answered(0.0)
+    gate.refused(0.0, 60.0, busy=2)
+    assert gate.said(10.0, busy=1) == ""
+    gate.refused(0.0, 60.0, busy=1)
+    assert gate.said(10.0, busy=0) == "the server asks to wait, 50 s more"
 
 
 async def test_a_server_that_is_full_is_sent_fewer_calls_at_once_until_it_recovers() -> None:
@@ -547,30 +563,38 @@ async def test_a_bug_in_an_engine_fails_the_request_and_not_the_worker() -> None
     assert "a bug in the engine: KeyError('missing')" in outcome.failure.detail
 
 
-@given(st.lists(st.sampled_from(["take", "release", "cut", "grow"]), max_size=60))
+@given(st.lists(st.sampled_from(["take", "release", "shrink", "grow"]), max_size=60))
 def test_slots_are_never_more_than_the_most_nor_less_than_one(steps: list[str]) -> None:
     slots, taken = Slots(8), 0
-    for now, step in enumerate(steps):
+    for step in steps:
         if step == "take":
             taken += slots.take()
         elif step == "release" and taken:
             slots.release()
             taken -= 1
-        elif step == "cut":
-            slots.cut(now - 0.5, now)
+        elif step == "shrink":
+            slots.shrink()
         elif step == "grow":
             slots.grow()
         assert slots.busy == taken <= 8
         assert 1 <= slots.limit <= 8
 
 
-def test_calls_that_failed_together_halve_the_limit_once() -> None:
-    slots = Slots(16)
-    for _ in range(10):
-        slots.cut(started=1.0, now=2.0)
-    assert slots.limit == 8
-    slots.cut(started=2.5, now=3.0)
-    assert slots.limit == 4
+def test_eight_successes_make_up_for_a_refusal_and_fewer_where_few_slots_are_left() -> None:
+    slots = Slots(1000)
+    slots.shrink()
+    for _ in range(8):
+        slots.grow()
+    assert slots.limit == 1000
+    for _ in range(1002):
+        slots.shrink()
+    assert slots.limit == 1
+    for _ in range(4):
+        slots.grow()
+    assert slots.limit > 2
+    for _ in range(8000):
+        slots.grow()
+    assert slots.limit == 1000
 
 
 async def test_twenty_broken_answers_alike_take_the_lane_down_and_lost_connections_never_do() -> (
