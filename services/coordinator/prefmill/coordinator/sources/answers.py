@@ -7,8 +7,9 @@ from pydantic_core import from_json
 
 from prefmill.contracts.reasons import BAD_ROW, NOT_TEXT
 from prefmill.contracts.rows import GivenResponse
-from prefmill.coordinator.sources.plain import clean, is_null
+from prefmill.coordinator.sources.plain import is_null
 from prefmill.coordinator.sources.rowfault import RowFault
+from prefmill.engines.text import clean
 
 MODEL: Final = ("model", "model_name", "generator")
 TEXT: Final = ("text", "response", "content", "generation", "completion", "output")

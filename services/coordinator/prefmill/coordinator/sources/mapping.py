@@ -10,9 +10,10 @@ from prefmill.contracts.rows import GivenResponse, Prompt
 from prefmill.contracts.work import Reference
 from prefmill.coordinator.sources.answers import answers_of, responses_of, says_more
 from prefmill.coordinator.sources.columns import ABSENT, Column, Columns
-from prefmill.coordinator.sources.plain import clean, is_null, plain_record
+from prefmill.coordinator.sources.plain import is_null, plain_record
 from prefmill.coordinator.sources.rowfault import RowFault
 from prefmill.coordinator.sources.turns import turns_of
+from prefmill.engines.text import clean
 
 FIELDS: Final = set(Prompt.model_fields)
 

@@ -1,7 +1,6 @@
 """Values as JSON and Postgres can hold them."""
 
 import base64
-import re
 from collections.abc import Container, Mapping
 from datetime import date, time, timedelta
 from math import isfinite, isnan
@@ -9,16 +8,10 @@ from typing import Any, Final, cast
 
 from pydantic import JsonValue
 
-UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+from prefmill.engines.text import clean
+
 DIGITS: Final = 4_000
 """A longer whole number cannot be written in decimal by Python's default; it becomes hex."""
-
-find_unstorable = UNSTORABLE.search
-
-
-def clean(text: str) -> str:
-    """The text with NUL and lone surrogates, which Postgres refuses, replaced by U+FFFD."""
-    return UNSTORABLE.sub("\ufffd", text) if find_unstorable(text) else text
 
 
 def plain(value: Any) -> JsonValue:

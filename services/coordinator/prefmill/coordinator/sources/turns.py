@@ -7,8 +7,9 @@ from pydantic_core import from_json
 
 from prefmill.contracts.chat import Message
 from prefmill.contracts.reasons import BAD_ROW, MISSING_INSTRUCTION, NOT_TEXT
-from prefmill.coordinator.sources.plain import clean, is_null
+from prefmill.coordinator.sources.plain import is_null
 from prefmill.coordinator.sources.rowfault import RowFault
+from prefmill.engines.text import clean
 
 Role = Literal["system", "user", "assistant"]
 
