@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from prefmill.contracts.work import GenerateBatch
+from prefmill.contracts.work import GenerateBatch, JudgeBatch
 from prefmill.ledger.replay import dead_batches, replay
 from prefmill.messaging.connection import jetstream_of
 from prefmill.messaging.work import results_drained
 
-from .rig import Rig, answered, failed, recipe, reply_to, second_time
+from .rig import Rig, answered, failed, judged, recipe, reply_to, second_time
 
 
 async def test_a_run_comes_to_its_end_and_makes_each_call_once(rig: Rig) -> None:
@@ -74,6 +74,29 @@ async def test_a_reply_may_answer_a_part_and_the_rest_is_wanted_again_uncounted(
     assert [row.row for row in again.rows] == [1, 2]
     assert [cell.attempt for row in again.rows for cell in row.cells] == [0, 0]
     assert await rig.count("attempt") == 0
+
+
+async def test_of_a_judged_batch_only_what_was_not_answered_is_asked_again(rig: Rig) -> None:
+    await rig.submit(recipe())
+    await rig.step()
+    await rig.store(*[reply_to(batch) for batch in await rig.take()])
+    await rig.step()
+    (batch,) = await rig.take()
+    assert isinstance(batch, JudgeBatch)
+    whole = judged(batch)
+    by_row = {row: [cell for cell in whole.cells if cell.row == row] for row in range(3)}
+    (broken,) = failed(whole.model_copy(update={"cells": (by_row[2][1],)})).cells
+    some = (*by_row[0], by_row[1][0], by_row[2][0], broken)
+    await rig.store(whole.model_copy(update={"cells": some}))
+    assert await rig.step() == 2, "the row with a cell left out, and the row with a failed one"
+    (again,) = await rig.take()
+    assert isinstance(again, JudgeBatch)
+    asked = {(row.row, cell.aspect): cell.attempt for row in again.rows for cell in row.cells}
+    assert asked == {(1, by_row[1][1].aspect): 0, (2, broken.aspect): 1}
+    await rig.store(judged(again))
+    assert await rig.work() == 0
+    assert await rig.count("verdict") == 6
+    assert await rig.count("batch") == 0
 
 
 async def test_a_split_reply_closes_its_batch_with_the_last_part(rig: Rig) -> None:

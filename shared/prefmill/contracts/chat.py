@@ -1,10 +1,14 @@
 """A conversation, the parameters of a completion, and what it used."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import AliasChoices, Field, JsonValue
 
 from prefmill.contracts.base import Frozen, Strict
+
+Turn = Mapping[str, str]
+"""A message as JSON holds it: `role` and `content`."""
 
 
 class Message(Frozen):

@@ -38,7 +38,7 @@ class Ledger:
     def __init__(self, url: str, pool_size: int = 5) -> None:
         """`url` is `postgresql://user:password@host:port/database`. LedgerError if it is not."""
         self.engine: AsyncEngine = create_async_engine(
-            _url(url), pool_size=pool_size, max_overflow=2, pool_pre_ping=False
+            _url(url), pool_size=pool_size, max_overflow=2, pool_pre_ping=False, pool_use_lifo=True
         )
 
     @asynccontextmanager

@@ -7,7 +7,8 @@ from prefmill.contracts.reasons import DIED
 from prefmill.contracts.results import BatchDied
 from prefmill.contracts.work import GenerateBatch, JudgeBatch
 from prefmill.ledger import statements
-from prefmill.ledger.results import CELL, Counts, columns, store_tally
+from prefmill.ledger.arrays import columns
+from prefmill.ledger.results import CELL, Counts, store_tally
 from prefmill.ledger.runs import NOTICE
 
 

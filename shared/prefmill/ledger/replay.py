@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prefmill.contracts.work import GenerateBatch, JudgeBatch
+from prefmill.ledger.arrays import columns
 from prefmill.ledger.dead import cells_of, parsed
-from prefmill.ledger.results import CELL, columns
+from prefmill.ledger.results import CELL
 from prefmill.ledger.runs import NOTICE
 from prefmill.ledger.tables import DEAD
 

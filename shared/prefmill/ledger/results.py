@@ -7,6 +7,7 @@ by key, so that two sinks cannot wait for each other for long.
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -25,6 +26,7 @@ from prefmill.contracts.results import (
     Reply,
 )
 from prefmill.ledger import statements
+from prefmill.ledger.arrays import Columns, columns, hashes, numbers
 from prefmill.ledger.runs import NOTICE
 
 Key = tuple[int, int]
@@ -91,38 +93,15 @@ class Counts:
             self.add((run, slot), **counts)
 
 
-Columns = dict[str, list[Any] | str]
-"""By parameter: a list of texts, or an array literal."""
-
-
-def columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Columns:
-    """Rows, at least one, turned into one array a column, as the statements take them."""
+def _calls(cells: Sequence[Completed]) -> Columns:
+    usages = [cell.usage for cell in cells]
     return {
-        name: _array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)
+        "model": [cell.model for cell in cells],
+        "input_tokens": numbers([usage.input_tokens for usage in usages]),
+        "output_tokens": numbers([usage.output_tokens for usage in usages]),
+        "latency": numbers([cell.latency_ms for cell in cells]),
+        "attempt": numbers([cell.attempt for cell in cells]),
     }
-
-
-def _array(column: tuple[Any, ...]) -> list[Any] | str:
-    """Numbers and bytes as an array literal, texts as a list."""
-    if isinstance(column[0], int):
-        return "{" + ",".join(map(str, column)) + "}"
-    if isinstance(column[0], bytes):
-        return "{" + ",".join([r"\\x" + value.hex() for value in column]) + "}"
-    return list(column)
-
-
-_CALL: tuple[str, ...] = ("model", "input_tokens", "output_tokens", "latency", "attempt")
-
-
-def _call(cell: Completed) -> tuple[Any, ...]:
-    usage = cell.usage
-    return (
-        cell.model,
-        usage.input_tokens,
-        usage.output_tokens,
-        cell.latency_ms,
-        cell.attempt,
-    )
 
 
 async def _store_generated(
@@ -136,23 +115,19 @@ async def _store_generated(
 
 
 def _answer_columns(answers: Sequence[tuple[Key, GeneratedCell]]) -> Columns:
-    names = ("run", "slot", "position", "sample", "digest", "text_sha", "text", "finish_reason")
-    return columns(
-        (*names, *_CALL),
-        [
-            (
-                *key,
-                cell.row,
-                cell.sample,
-                bytes.fromhex(cell.digest),
-                hashlib.sha256((cell.text or "").encode()).digest(),
-                cell.text,
-                cell.finish_reason,
-                *_call(cell),
-            )
-            for key, cell in answers
-        ],
-    )
+    keys, cells = zip(*answers, strict=True)
+    texts = [cell.text or "" for cell in cells]
+    return {
+        "run": numbers([run for run, _ in keys]),
+        "slot": numbers([slot for _, slot in keys]),
+        "position": numbers([cell.row for cell in cells]),
+        "sample": numbers([cell.sample for cell in cells]),
+        "digest": hashes([bytes.fromhex(cell.digest) for cell in cells]),
+        "text_sha": hashes([hashlib.sha256(text.encode()).digest() for text in texts]),
+        "text": texts,
+        "finish_reason": [cell.finish_reason for cell in cells],
+        **_calls(cells),
+    }
 
 
 async def _store_judged(
@@ -174,20 +149,20 @@ def _cell_key(key: Key, cell: Completed) -> tuple[Any, ...]:
 
 
 def _verdict_columns(verdicts: Sequence[tuple[Key, JudgedCell]]) -> Columns:
-    return columns(
-        (*CELL, "digest", "shown", "readings", "raw", *_CALL),
-        [
-            (
-                *_cell_key(key, cell),
-                bytes.fromhex(cell.digest),
-                _places(cell.order),
-                to_json(cell.readings, exclude_none=True).decode(),
-                cell.raw,
-                *_call(cell),
-            )
-            for key, cell in verdicts
-        ],
-    )
+    keys, cells = zip(*verdicts, strict=True)
+    return {
+        "run": numbers([run for run, _ in keys]),
+        "slot": numbers([slot for _, slot in keys]),
+        "position": numbers([cell.row for cell in cells]),
+        "aspect": [cell.aspect for cell in cells],
+        "sample": numbers([cell.sample for cell in cells]),
+        "target": hashes([bytes.fromhex(cell.target) for cell in cells]),
+        "digest": hashes([bytes.fromhex(cell.digest) for cell in cells]),
+        "shown": [_places(cell.order) for cell in cells],
+        "readings": [to_json(cell.readings, exclude_none=True).decode() for cell in cells],
+        "raw": [cell.raw for cell in cells],
+        **_calls(cells),
+    }
 
 
 async def _store_attempts(
@@ -210,25 +185,21 @@ async def _store_attempts(
             counts.add((run, slot), failed=count)
 
 
-def _attempt_columns(cells: Sequence[Numbered]) -> Columns:
-    return columns(
-        (*CELL, "reason", "detail", "raw", "readings", "shown", *_CALL),
-        [
-            (
-                *_cell_key(key, cell),
-                cell.failure.reason,
-                cell.failure.detail,
-                getattr(cell, "raw", "") or getattr(cell, "text", "") or "",
-                _readings(cell),
-                _places(getattr(cell, "order", ())) or None,
-                *_call(cell),
-            )
-            for key, cell in cells
-        ],
-    )
+def _attempt_columns(numbered: Sequence[Numbered]) -> Columns:
+    cells = [cell for _, cell in numbered]
+    return {
+        **columns(CELL, [_cell_key(key, cell) for key, cell in numbered]),
+        "reason": [cell.failure.reason for cell in cells],
+        "detail": [cell.failure.detail for cell in cells],
+        "raw": [getattr(cell, "raw", "") or getattr(cell, "text", "") or "" for cell in cells],
+        "readings": [_readings(cell) for cell in cells],
+        "shown": [_places(getattr(cell, "order", ())) or None for cell in cells],
+        **_calls(cells),
+    }
 
 
-def _places(order: Sequence[int]) -> str:
+@lru_cache(1024)
+def _places(order: tuple[int, ...]) -> str:
     """The order among the texts shown, whichever of the row's generations these were: so a
     verdict on a pair also holds in a run where the pair has other neighbours."""
     places = {generation: place for place, generation in enumerate(sorted(order))}

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from prefmill.ledger.arrays import array_rows, unnested
 
 
 class CellKey(NamedTuple):
@@ -41,21 +44,25 @@ async def row_states(
     """The stored keys of these rows, with their `sources` if asked; rows that cannot be used are
     left out."""
     where = {"run": run_id, "rows": list(positions)}
-    prompts = await connection.execute(_PROMPTS, where | {"sources": sources})
     rows = {
-        position: RowState(position, content, tuple(models), given, source)
-        for position, content, models, given, source in prompts
+        position: RowState(position, content, _names(models), given, source)
+        for position, content, models, given, source in await array_rows(
+            connection, _PROMPTS, where | {"sources": sources}
+        )
     }
-    found = await connection.execute(_CLOSED, where)
-    for position, slot, aspect, sample, value, kind, made, counted in found:
-        row = rows.get(position)
-        if row is None:
-            continue
-        if kind == "answer":
-            row.answers[slot, sample] = value
-        else:
-            _note(row, CellKey(slot, aspect, sample, value), kind, made, counted)
+    for position, slot, sample, sha in await array_rows(connection, _ANSWERS, where):
+        if row := rows.get(position):
+            row.answers[slot, sample] = sha
+    for kind, *found in await connection.execute(_CLOSED, where):
+        for position, made, counted, *key in unnested(found):
+            if row := rows.get(position):
+                _note(row, CellKey(*key), kind, made, counted)
     return [rows[position] for position in sorted(rows)]
+
+
+@lru_cache(4096)
+def _names(joined: str) -> tuple[str, ...]:
+    return tuple(joined.split("\x1f")) if joined else ()
 
 
 def _note(row: RowState, key: CellKey, kind: str, made: int, counted: int) -> None:
@@ -67,24 +74,44 @@ def _note(row: RowState, key: CellKey, kind: str, made: int, counted: int) -> No
         row.attempts[key] = (made, counted)
 
 
+async def judged_cells(
+    connection: AsyncConnection, run_id: int, positions: Sequence[int], slots: Sequence[int]
+) -> set[tuple[int, CellKey]]:
+    """Which verdicts of these slots are stored for these rows: (row, cell)."""
+    where = {"run": run_id, "rows": list(positions), "slots": list(slots)}
+    found = await array_rows(connection, _JUDGED, where)
+    return {(position, CellKey(*key)) for position, *key in found}
+
+
 _PROMPTS = sa.text("""
-    SELECT position, content, models, given,
-           CASE WHEN :sources AND json_typeof(body #> '{metadata,source}') = 'string'
-                THEN body #>> '{metadata,source}' END
+    SELECT array_agg(position), array_agg(content),
+           array_agg(array_to_string(models, E'\\x1f')), array_agg(given),
+           array_agg(CASE WHEN :sources AND json_typeof(body #> '{metadata,source}') = 'string'
+                     THEN body #>> '{metadata,source}' END)
     FROM prompt
     WHERE run_id = :run AND position = ANY(:rows) AND failure IS NULL
 """)
+_ANSWERS = sa.text("""
+    SELECT array_agg(position), array_agg(slot_id), array_agg(sample), array_agg(text_sha)
+    FROM answer WHERE run_id = :run AND position = ANY(:rows)
+""")
 _CLOSED = sa.text("""
-    SELECT position, slot_id, '', sample, text_sha, 'answer', 0, 0 FROM answer
-    WHERE run_id = :run AND position = ANY(:rows)
+    SELECT 'verdict', array_agg(position), array_agg(0), array_agg(0), array_agg(slot_id),
+           array_agg(aspect), array_agg(sample), array_agg(target)
+    FROM verdict WHERE run_id = :run AND position = ANY(:rows)
     UNION ALL
-    SELECT position, slot_id, aspect, sample, target, 'verdict', 0, 0 FROM verdict
-    WHERE run_id = :run AND position = ANY(:rows)
+    SELECT 'failure', array_agg(position), array_agg(0), array_agg(0), array_agg(slot_id),
+           array_agg(aspect), array_agg(sample), array_agg(target)
+    FROM failure WHERE run_id = :run AND position = ANY(:rows)
     UNION ALL
-    SELECT position, slot_id, aspect, sample, target, 'failure', 0, 0 FROM failure
-    WHERE run_id = :run AND position = ANY(:rows)
-    UNION ALL
-    SELECT position, slot_id, aspect, sample, target, 'attempt',
-           max(attempt) + 1, count(*) FILTER (WHERE NOT forgiven) FROM attempt
-    WHERE run_id = :run AND position = ANY(:rows) GROUP BY 1, 2, 3, 4, 5
+    SELECT 'attempt', array_agg(position), array_agg(made), array_agg(counted),
+           array_agg(slot_id), array_agg(aspect), array_agg(sample), array_agg(target)
+    FROM (SELECT position, slot_id, aspect, sample, target, max(attempt) + 1 AS made,
+                 count(*) FILTER (WHERE NOT forgiven) AS counted
+          FROM attempt WHERE run_id = :run AND position = ANY(:rows) GROUP BY 1, 2, 3, 4, 5) AS _
+""")
+_JUDGED = sa.text("""
+    SELECT array_agg(position), array_agg(slot_id), array_agg(aspect), array_agg(sample),
+           array_agg(target)
+    FROM verdict WHERE run_id = :run AND position = ANY(:rows) AND slot_id = ANY(:slots)
 """)

@@ -4,12 +4,16 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlalchemy as sa
+from pydantic_core import from_json
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from prefmill.contracts.chat import Turn
 from prefmill.contracts.reasons import LEFT_OUT_BY
 from prefmill.contracts.rows import Prompt
+from prefmill.ledger.arrays import array_rows, driver_rows
 from prefmill.ledger.runs import LEFT_OUT, notify
 from prefmill.ledger.tables import PROMPT, RUN
 
@@ -135,17 +139,27 @@ async def contents(connection: AsyncConnection, run_id: int, start: int, count: 
     return list(found.scalars())
 
 
-_PROMPTS = sa.text("""
-    SELECT position, body::text FROM prompt WHERE run_id = :run AND position = ANY(:positions)
+class Asked(NamedTuple):
+    """What of a prompt goes to models and judges, as JSON holds it: hundreds of thousands are
+    read, of what was checked when it was written."""
+
+    messages: Sequence[Turn]
+    reference: object | None
+
+
+_ASKED = sa.text("""
+    SELECT array_agg(position), array_agg(body::text)
+    FROM prompt WHERE run_id = :run AND position = ANY(:positions)
 """)
 
 
-async def prompts(
+async def asked(
     connection: AsyncConnection, run_id: int, positions: Sequence[int]
-) -> dict[int, Prompt]:
-    """The prompts at these positions."""
-    found = await connection.execute(_PROMPTS, {"run": run_id, "positions": list(positions)})
-    return {position: Prompt.model_validate_json(body) for position, body in found}
+) -> dict[int, Asked]:
+    """What the prompts at these positions ask."""
+    found = await array_rows(connection, _ASKED, {"run": run_id, "positions": list(positions)})
+    bodies = ((position, from_json(body)) for position, body in found)
+    return {row: Asked(body.get("messages", ()), body.get("reference")) for row, body in bodies}
 
 
 _TEXTS = sa.text("""
@@ -158,7 +172,7 @@ async def texts(
     connection: AsyncConnection, run_id: int, positions: Sequence[int]
 ) -> dict[int, dict[tuple[int, int], str]]:
     """Answers of these rows: position → (slot, sample) → text."""
-    found = await connection.execute(_TEXTS, {"run": run_id, "rows": list(positions)})
+    found = await driver_rows(connection, _TEXTS, {"run": run_id, "rows": list(positions)})
     found_by_row: defaultdict[int, dict[tuple[int, int], str]] = defaultdict(dict)
     for position, slot, sample, text in found:
         found_by_row[position][slot, sample] = text

@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prefmill.contracts.reasons import UNAVAILABLE
 from prefmill.ledger import statements
+from prefmill.ledger.arrays import columns
 from prefmill.ledger.planning import CLOSED, StoredBatch, live_batches
-from prefmill.ledger.results import CELL, Counts, columns, store_tally
+from prefmill.ledger.results import CELL, Counts, store_tally
 from prefmill.ledger.tables import RUN
 
 

@@ -6,9 +6,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefmill.contracts.chat import Message
+from prefmill.contracts.chat import Turn
 from prefmill.contracts.recipe import Recipe
-from prefmill.contracts.rows import Prompt
 from prefmill.coordinator.domain.cells import lacking, usable
 from prefmill.coordinator.domain.plan import Plan, conversation
 from prefmill.coordinator.domain.resolved import ResolvedModel, resolve
@@ -185,12 +184,11 @@ def close(state: RowState, cell: object, chance: random.Random) -> None:
 def test_a_principle_follows_the_rows_or_the_recipes_system_prompt_folded_if_need_be() -> None:
     keeps = PLAN.resolved.models[0]
     folds = replace(keeps, spec=keeps.spec.model_copy(update={"system": "fold"}))
-    user, own = Message(role="user", content="hi"), Message(role="system", content="Own.")
+    user, own = {"role": "user", "content": "hi"}, {"role": "system", "content": "Own."}
     drawn = Drawn("honesty", "Be honest.")
 
-    def sent(model: ResolvedModel, *messages: Message) -> list[str]:
-        asked = conversation(Prompt(id="0", messages=messages), model, "Recipe's.", drawn)
-        return [message.content for message in asked]
+    def sent(model: ResolvedModel, *messages: Turn) -> list[str]:
+        return [turn["content"] for turn in conversation(messages, model, "Recipe's.", drawn)]
 
     assert sent(keeps, user) == ["Recipe's.\n\nBe honest.", "hi"]
     assert sent(keeps, own, user) == ["Own.\n\nBe honest.", "hi"]

@@ -5,32 +5,29 @@ One mechanism for normal progress, crash recovery, retries, and recipes that gre
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prefmill.coordinator.domain.batching import group
 from prefmill.coordinator.domain.cells import Lacking, lacking
-from prefmill.coordinator.domain.plan import Carried, Plan
+from prefmill.coordinator.domain.plan import REMEMBERED, Carried, Plan
 from prefmill.coordinator.states import states_of
 from prefmill.coordinator.windows import Windows
 from prefmill.ledger import planning, reuse, runs
 from prefmill.ledger.database import Ledger, retried
 from prefmill.ledger.planning import StoredBatch
-from prefmill.ledger.row_states import RowState
+from prefmill.ledger.row_states import RowState, judged_cells
 from prefmill.messaging.traces import begin, traced
 
 CLOSED_AT_ONCE: Final = 256
 LOADED_AT_ONCE: Final = 2
-REMEMBERED: Final = 256
-"""Planned batches whose cells are kept until they are published; others are derived again."""
-
 TRACED: Final = 4096
 """Planned batches whose traces go on; others begin theirs when they are published."""
 
 Reasons = dict[int, set[int]]
-"""Row → slots whose batches just closed for it."""
+"""Rows to be looked at → slots whose batches just closed for them."""
 
 
 async def plan_step(ledger: Ledger, plan: Plan, windows: Windows) -> bool:
@@ -85,8 +82,9 @@ async def _planned(
         closed = await _changed(connection, plan, windows)
         if not closed:
             return None
-        states = await _states(connection, plan, closed)
-        wanted = await _wanted(connection, plan, states, _reasons(closed))
+        reasons = _reasons(closed, await _settled(connection, plan, closed))
+        states = await _states(connection, plan, reasons)
+        wanted = await _wanted(connection, plan, states, reasons)
         alone = frozenset(row for batch in closed if batch.died for row in batch.rows)
         groups = group(wanted, alone=alone, most=lambda lane: windows.batch(plan, lane))
         ids = await planning.add_batches(
@@ -107,21 +105,39 @@ async def _changed(connection: AsyncConnection, plan: Plan, windows: Windows) ->
     )
 
 
-async def _states(
+async def _settled(
     connection: AsyncConnection, plan: Plan, batches: Sequence[StoredBatch]
-) -> list[RowState]:
-    positions = {row for batch in batches for row in batch.rows}
-    if plan.desired.rows is not None:
-        positions = {row for row in positions if row < plan.desired.rows}
-    return await states_of(connection, plan, sorted(positions))
+) -> set[tuple[int, int]]:
+    """(batch, row) where every verdict asked for is there: nothing follows from it, and the row
+    need not be looked at. Nearly all rows end so. Batches that another process published, or that
+    were not kept, have their rows looked at."""
+    asked = {batch.id: plan.judging.pop(batch.id, []) for batch in batches}
+    rows = {row.position for carried in asked.values() for row, _ in carried}
+    if not rows:
+        return set()
+    slots = {batch.slot_id for batch in batches if asked[batch.id]}
+    stored = await judged_cells(connection, plan.run_id, sorted(rows), sorted(slots))
+    return {
+        (batch, row.position)
+        for batch, carried in asked.items()
+        for row, cells in carried
+        if all((row.position, cell.key) in stored for cell in cells)
+    }
 
 
-def _reasons(batches: Sequence[StoredBatch]) -> Reasons:
+def _reasons(batches: Sequence[StoredBatch], settled: Set[tuple[int, int]]) -> Reasons:
     reasons: Reasons = defaultdict(set)
     for batch in batches:
         for row in batch.rows:
-            reasons[row].add(batch.slot_id)
+            if (batch.id, row) not in settled:
+                reasons[row].add(batch.slot_id)
     return reasons
+
+
+async def _states(connection: AsyncConnection, plan: Plan, reasons: Reasons) -> list[RowState]:
+    most = plan.desired.rows
+    positions = [row for row in sorted(reasons) if most is None or row < most]
+    return await states_of(connection, plan, positions)
 
 
 async def _wanted(

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from prefmill.contracts.channels import WORK, subject_of
 from prefmill.coordinator.domain.batching import fitting, generate_rows, judge_rows, message
 from prefmill.coordinator.domain.cells import Lacking, lacking
-from prefmill.coordinator.domain.plan import Carried, Plan, PlanSlot
+from prefmill.coordinator.domain.plan import REMEMBERED, Carried, Plan, PlanSlot
 from prefmill.coordinator.states import states_of
 from prefmill.coordinator.windows import Windows
 from prefmill.ledger import planning, rows, runs
@@ -38,7 +38,12 @@ class Ready:
     stored: StoredBatch
     slot: PlanSlot
     work: bytes
-    rows: int
+    carried: Carried
+
+    @property
+    def rows(self) -> int:
+        """How many it carries."""
+        return len(self.carried)
 
 
 @retried
@@ -107,7 +112,7 @@ async def _messages(
     batches = [batch for batch, _ in chosen]
     carried = await _carried(connection, plan, batches)
     positions = sorted({state.position for rows in carried.values() for state, _ in rows})
-    prompts = await rows.prompts(connection, plan.run_id, positions)
+    prompts = await rows.asked(connection, plan.run_id, positions)
     judged = sorted({row for batch in batches if _judges(plan, batch) for row in batch.rows})
     texts = await rows.texts(connection, plan.run_id, judged) if judged else {}
     ready: list[Ready] = []
@@ -122,7 +127,8 @@ async def _messages(
         count = min(fitting(made), most)
         left = [row.position for row, _ in carried[batch.id][count:]]
         await _split(connection, plan, batch, left)
-        ready.append(Ready(batch, slot, message(batch.id, slot, plan, made[:count]), count))
+        work = message(batch.id, slot, plan, made[:count])
+        ready.append(Ready(batch, slot, work, carried[batch.id][:count]))
     return ready
 
 
@@ -196,9 +202,18 @@ async def _publish(
     for item, step in zip(ready, steps, strict=True):
         step.end()
         plan.traces.pop(item.stored.id, None)
+        _keep(plan, item)
         _tell(plan, item)
     published = [(item.stored.id, seq) for item, (seq, _) in zip(ready, acks, strict=True)]
     await planning.record_published(connection, epoch, published)
+
+
+def _keep(plan: Plan, item: Ready) -> None:
+    """Remember which verdicts are asked for: the planner sees by them which rows are done."""
+    if item.slot.model.kind == "judge":
+        plan.judging[item.stored.id] = item.carried
+    while len(plan.judging) > REMEMBERED:
+        del plan.judging[next(iter(plan.judging))]
 
 
 def _tell(plan: Plan, item: Ready) -> None:

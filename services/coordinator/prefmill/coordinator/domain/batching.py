@@ -7,10 +7,10 @@ from typing import Final
 
 from pydantic_core import to_json
 
-from prefmill.contracts.rows import Prompt
 from prefmill.coordinator.domain.cells import Lacking, usable
 from prefmill.coordinator.domain.plan import Carried, Plan, PlanSlot, conversation
 from prefmill.ledger.row_states import RowState
+from prefmill.ledger.rows import Asked
 from prefmill.plugins.principles import Drawn
 
 ROWS: Final = 32
@@ -48,7 +48,7 @@ def _parts(rows: Sequence[int], most: int) -> list[Sequence[int]]:
 
 
 def generate_rows(
-    slot: PlanSlot, plan: Plan, carried: Carried, prompts: Mapping[int, Prompt]
+    slot: PlanSlot, plan: Plan, carried: Carried, prompts: Mapping[int, Asked]
 ) -> list[bytes]:
     """Each row of a GenerateBatch as JSON of GenerateRow. Made without the models: they would
     take half of the coordinator's time; the tests read every message with them."""
@@ -78,7 +78,7 @@ def _alike(
 def _generate_row(
     slot: PlanSlot,
     plan: Plan,
-    prompt: Prompt,
+    prompt: Asked,
     position: int,
     drawn: Drawn | None,
     cells: Sequence[Lacking],
@@ -88,7 +88,7 @@ def _generate_row(
     return to_json(
         {
             "row": position,
-            "messages": conversation(prompt, slot.model, system, drawn),
+            "messages": conversation(prompt.messages, slot.model, system, drawn),
             "cells": [{**_cell(cell), **told} for cell in cells],
         }
     )
@@ -97,7 +97,7 @@ def _generate_row(
 def judge_rows(
     plan: Plan,
     carried: Carried,
-    prompts: Mapping[int, Prompt],
+    prompts: Mapping[int, Asked],
     texts: Mapping[int, Mapping[tuple[int, int], str]],
 ) -> list[bytes]:
     """Each row of a JudgeBatch as JSON of JudgeRow."""
@@ -111,7 +111,7 @@ def _judge_row(
     plan: Plan,
     row: RowState,
     cells: list[Lacking],
-    prompt: Prompt,
+    prompt: Asked,
     texts: Mapping[tuple[int, int], str],
 ) -> bytes:
     shown = [generation for generation, _ in usable(row, plan)]
@@ -119,7 +119,7 @@ def _judge_row(
     return to_json(
         {
             "row": row.position,
-            "instruction": prompt.instruction,
+            "instruction": prompt.messages[-1]["content"],
             "history": prompt.messages[:-1],
             "reference": prompt.reference,
             "generations": [texts[generation] for generation in shown],

@@ -1,11 +1,14 @@
 """What one revision of a run wants, with the ledger's keys for it."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from prefmill.contracts.chat import Message
+from pydantic_core import PydanticSerializationError, to_json
+
+from prefmill.contracts.chat import Turn
 from prefmill.contracts.rows import Prompt
 from prefmill.contracts.workers import LaneSpec
 from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel
@@ -16,6 +19,9 @@ from prefmill.plugins.principles import Drawn
 
 if TYPE_CHECKING:
     from prefmill.coordinator.domain.cells import Lacking
+
+REMEMBERED: Final = 256
+"""Batches whose cells are kept, planned ones and those out; of others they are derived again."""
 
 Carried = list[tuple[RowState, "list[Lacking]"]]
 """Rows with the cells that one batch asks of them."""
@@ -48,6 +54,8 @@ class Plan:
     """Whether the ledger may hold equal answers of other runs or revisions."""
     carried: dict[int, "Carried"] = field(default_factory=dict[int, "Carried"])
     """What planned batches carry, until they are published: saves deriving it again."""
+    judging: dict[int, "Carried"] = field(default_factory=dict[int, "Carried"])
+    """What batches of verdicts carry that are out."""
     submitted: Mapping[str, str] = field(default_factory=dict[str, str])
     """Trace context of the submission, where it was traced by this process."""
     traces: dict[int, Mapping[str, str]] = field(default_factory=dict[int, Mapping[str, str]])
@@ -141,11 +149,15 @@ class Plan:
 
 def content_of(prompt: Prompt) -> bytes:
     """SHA-256 of what a row asks: its conversation, its reference and its given responses."""
-    return digest_of(
-        [(message.role, message.content) for message in prompt.messages],
-        prompt.reference and prompt.reference.model_dump(mode="json"),
-        [(given.model, given.text) for given in prompt.responses],
-    )
+    turns = [(message.role, message.content) for message in prompt.messages]
+    responses = [(given.model, given.text) for given in prompt.responses]
+    if prompt.reference:
+        return digest_of(turns, prompt.reference.model_dump(mode="json"), responses)
+    try:
+        # The same bytes for a third of the time: there are no keys to be sorted.
+        return hashlib.sha256(to_json((turns, None, responses))).digest()
+    except PydanticSerializationError:  # a lone surrogate
+        return digest_of(turns, None, responses)
 
 
 def source_digest(resolved: Resolved) -> bytes:
@@ -156,19 +168,18 @@ def source_digest(resolved: Resolved) -> bytes:
 
 
 def conversation(
-    prompt: Prompt, model: ResolvedModel, system: str | None, drawn: Drawn | None = None
-) -> tuple[Message, ...]:
+    messages: Sequence[Turn], model: ResolvedModel, system: str | None, drawn: Drawn | None = None
+) -> Sequence[Turn]:
     """The messages a model is sent: with the recipe's system prompt where the row has none, the
     principle drawn for the answer after it, and all that folded into the first user turn for
     models that refuse system prompts."""
-    messages = prompt.messages
-    if messages[0].role == "system":
-        system, messages = messages[0].content, messages[1:]
+    if messages[0]["role"] == "system":
+        system, messages = messages[0]["content"], messages[1:]
     if drawn:
         system = f"{system}\n\n{drawn.wording}" if system else drawn.wording
     if not system:
         return messages
     if model.spec.system != "fold":
-        return (Message(role="system", content=system), *messages)
-    first = messages[0].model_copy(update={"content": f"{system}\n\n{messages[0].content}"})
+        return ({"role": "system", "content": system}, *messages)
+    first = {**messages[0], "content": f"{system}\n\n{messages[0]['content']}"}
     return (first, *messages[1:])
