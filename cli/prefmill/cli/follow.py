@@ -13,6 +13,9 @@ from prefmill.cli.stop import FAILED, ROWS_FAILED, Stop
 from prefmill.contracts.api import ExportStatus, RunStatus
 
 EVERY_S: Final = 0.25
+SELDOM_S: Final = 1.0
+"""Each look costs the coordinator some milliseconds: in a long run it is taken less often."""
+
 PATIENCE_S: Final = 60.0
 """How long a coordinator that does not answer is waited for: it may be starting again."""
 
@@ -31,13 +34,14 @@ def follow(
 ) -> RunStatus:
     """Show progress until the run has ended and its export is made; the last status. `rest` is told
     whether nothing is left but the export."""
+    began = time.monotonic()
     with screen() as shown:
         while True:
             shown.show(status)
             if ended(status):
                 return status
             rest(status.state == "finished")
-            time.sleep(EVERY_S)
+            time.sleep(min(SELDOM_S, max(EVERY_S, (time.monotonic() - began) / 10)))
             tend(shown.say)
             status = _look(client, status, shown, tend)
 
