@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from prefmill.coordinator.domain.plan import Plan, PlanSlot
-from prefmill.ledger.desired import Generation, WantedVerdict, answer_key
+from prefmill.ledger.desired import Generation, Shown, WantedVerdict, answer_key
 from prefmill.ledger.row_states import CellKey, RowState
 
 ANY_SLOT: Final = 0
@@ -58,32 +58,40 @@ def lacking(row: RowState, plan: Plan, closed: Collection[int] = EVERY) -> list[
 
 def _open_answers(row: RowState, plan: Plan) -> list[CellKey]:
     keys = [answer_key(cell) for cell in plan.generations(row) if cell not in row.answers]
-    return [key for key in keys if key not in row.failures]
+    return [key for key in keys if key not in row.failures] if row.failures else keys
 
 
 def _lacking_verdicts(row: RowState, plan: Plan, closed: Collection[int]) -> list[Lacking]:
     shown = usable(row, plan)
     every = ANY_SLOT in closed or not plan.generating.isdisjoint(closed)
-    return [
-        _next(row, plan, wanted.key, _content(row, plan, wanted, shown), wanted)
-        for wanted in plan.desired.verdicts(shown)
-        if wanted.key not in row.verdicts
-        and wanted.key not in row.failures
-        and (every or wanted.key.slot_id in closed)
-    ]
+    texts: dict[Shown, bytes] = {}
+    found: list[Lacking] = []
+    for wanted in plan.desired.verdicts(shown):
+        key = wanted.key
+        if key in row.verdicts or key in row.failures or not (every or key.slot_id in closed):
+            continue
+        if wanted.shown not in texts:
+            texts[wanted.shown] = _texts(
+                row, plan, [shown[index] for index in sorted(wanted.shown)]
+            )
+        content = row.content + _question(wanted) + texts[wanted.shown] + _turned(wanted)
+        found.append(_next(row, plan, key, content, wanted))
+    return found
 
 
-def _content(
-    row: RowState, plan: Plan, wanted: WantedVerdict, usable: Sequence[tuple[Generation, bytes]]
-) -> bytes:
-    """What a judge is asked about: the row, the question and the texts shown, in the row's order.
-    A pair shown the other way round is another question."""
-    shown = [usable[index] for index in sorted(wanted.shown)]
-    texts = b"".join([text for _, text in shown]) + _told(row, plan, [cell for cell, _ in shown])
-    turned = (
-        b"turned" if wanted.rubric.shows == "pairs" and wanted.shown[0] > wanted.shown[1] else b""
-    )
-    return row.content + bytes.fromhex(wanted.rubric.aspects[wanted.key.aspect]) + texts + turned
+def _question(wanted: WantedVerdict) -> bytes:
+    return bytes.fromhex(wanted.rubric.aspects[wanted.key.aspect])
+
+
+def _texts(row: RowState, plan: Plan, shown: Sequence[tuple[Generation, bytes]]) -> bytes:
+    """The texts a judge is shown, in the row's order, and what their writers had been told."""
+    return b"".join([text for _, text in shown]) + _told(row, plan, [cell for cell, _ in shown])
+
+
+def _turned(wanted: WantedVerdict) -> bytes:
+    """A pair shown the other way round is another question."""
+    pair = wanted.rubric.shows == "pairs"
+    return b"turned" if pair and wanted.shown[0] > wanted.shown[1] else b""
 
 
 def _told(row: RowState, plan: Plan, answers: Sequence[Generation]) -> bytes:
@@ -98,7 +106,7 @@ def _next(
     row: RowState, plan: Plan, key: CellKey, content: bytes, wanted: WantedVerdict | None = None
 ) -> Lacking:
     slot = plan.slots[key.slot_id]
-    made, counted = row.attempts.get(key, (0, 0))
+    made, counted = row.attempts.get(key, (0, 0)) if row.attempts else (0, 0)
     digest = chance = request_digest(plan.seed, slot.model.answers, key, 0, content)
     if made:
         chance = request_digest(plan.seed, slot.model.answers, key, made, content)
@@ -123,6 +131,8 @@ def _order(first: bytes, attempt: int, texts: int) -> tuple[int, ...]:
     again is another request also for an engine without seeds."""
     if 4 * texts > len(first):
         first = hashlib.shake_128(first).digest(4 * texts)
-    order = sorted(range(texts), key=lambda text: first[4 * text : 4 * text + 4])
+    order = sorted(
+        range(texts), key=[first[at : at + 4] for at in range(0, 4 * texts, 4)].__getitem__
+    )
     turn = attempt % texts
     return (*order[turn:], *order[:turn])
