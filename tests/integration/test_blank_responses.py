@@ -36,7 +36,8 @@ async def test_every_row_without_two_answers_has_a_line_that_says_what_it_lacks(
 
     assert await rig.work() == 2 * 2, "two aspects of the whole row and of the half"
     folder = await rig.exported(tmp_path)
-    lines = map(json.loads, (folder / "failures.jsonl").read_text().splitlines())
+    lines = [json.loads(line) for line in (folder / "failures.jsonl").read_text().splitlines()]
+    assert [line["row"] for line in lines] == sorted(line["row"] for line in lines)
     told = [(line["id"], line["cell"], line["reason"], line["detail"]) for line in lines]
     assert told == [
         ("null", None, "missing-responses", NOBODY),

@@ -59,7 +59,8 @@ def conclude(status: RunStatus, before: RunStatus | None = None, *, strict: bool
     if status.state != "finished":
         why = status.reason or "by request"
         again = "what was answered is stored; once that is put right, the same command goes on"
-        lines = [again] if status.state == "failed" else []
+        lines = [again, f"prefmill export {status.name} makes a dataset of it as it is"]
+        lines = lines if status.state == "failed" else []
         raise Stop(FAILED, f"{status.name}: {status.state}: {why}", *lines)
     export = status.exports[0]
     for line in run_lines(status, before):

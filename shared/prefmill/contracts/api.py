@@ -38,7 +38,7 @@ class SlotPlan(Frozen):
     input_tokens: int = Field(ge=0, description="Estimated.")
     output_tokens: int = Field(ge=0, description="Estimated, at most.")
     cost_usd: float | None = Field(description="Estimated; None if no price is known.")
-    paid: bool = Field(description="Whether the engine may cost money.")
+    paid: bool = Field(description="Whether its calls may cost money: not if its price is 0.")
     warnings: tuple[str, ...] = Field(default=(), description="For example: max_tokens too small.")
 
 

@@ -322,8 +322,8 @@ def test_an_estimate_beyond_the_cap_says_how_far_the_run_will_come() -> None:
     assert beyond_cap(plan.model_copy(update={"slots": ()}), 1.0, spent=2.0) == []
     (line,) = beyond_cap(plan, 2.5)
     assert line.startswith(
-        "limits.cost_usd: the estimate, $10.00, exceeds the cap of $2.50: the run will stop at "
-        "about 25% of these calls; "
+        "limits.cost_usd: the estimate, $10.00, exceeds the cap of $2.50: the run stops there, "
+        "after about 25% of these calls if "
     )
     (line,) = beyond_cap(plan, 4, spent=3.0)
     assert "$10.00 (beside $3.00 that are spent), exceeds the cap of $4.00" in line

@@ -134,6 +134,17 @@ def test_a_price_of_the_recipe_makes_the_cost() -> None:
     models = {"a": {"engine": "simulated", "model": "a", "price": {"input": 2, "output": 10}}}
     made = slot(plan(recipe(models=models, generate={"params": {"max_tokens": 100}})), "a")
     assert made.cost_usd == pytest.approx(40 * (10 * 2 + 100 * 10) / 1e6)
+    assert made.paid, "on this machine or not: what has a price is asked about"
+
+
+def test_a_server_elsewhere_is_free_only_if_its_price_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk")
+    far = {"engine": "openai", "model": "own", "base_url": "http://gpu.example/v1"}
+    free = {**far, "price": {"input": 0, "output": 0}}
+    made = plan(recipe(judges={"j": far, "k": free}))
+    assert [slot(made, name).paid for name in "jk"] == [True, False]
 
 
 def test_a_paid_model_without_a_price_and_without_a_key_is_said(

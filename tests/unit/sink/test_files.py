@@ -222,7 +222,7 @@ def test_a_row_on_which_a_transform_failed_is_dropped_and_told_among_the_failure
     assert [told["id"] for told in others] == [f"row-{n}" for n in (2, 3, 4, 5, 6, 9)]
     said = "output.transforms.0 (filter): UndefinedError: 'dict object' has no attribute 'id'"
     assert others[0] == {
-        "id": "row-2", "cell": None, "reason": "output-transform-failed", "detail": said
+        "id": "row-2", "row": 2, "cell": None, "reason": "output-transform-failed", "detail": said
     }  # fmt: skip
 
 
@@ -478,7 +478,7 @@ def test_every_prompt_that_is_no_data_is_named_with_the_reason_in_each_config(
             cut.add(row)
     outcome = export(opened(), rows)
     told = map(json.loads, (tmp_path / "out/dropped.jsonl").read_text().splitlines())
-    named = {line["id"]: line["configs"] for line in told}
+    named = {line["id"]: line["configs"] for line in told if line["id"] == f"row-{line['row']}"}
     assert list(named) == sorted(named)
     assert named["row-8"] == dict.fromkeys(outcome, "not-text")
     for config, sums in outcome.items():

@@ -40,8 +40,8 @@ def beyond_cap(plan: RunPlan, cap: float | None, spent: float = 0.0) -> list[str
     beside = f" (beside {dollars(spent)} that are spent)" if spent else ""
     said = (
         f"limits.cost_usd: the estimate, {dollars(cost)}{beside}, exceeds the cap of "
-        f"{dollars(cap)}: the run will stop at about {share:.0%} of these calls; raise the cap, "
-        "or take fewer rows"
+        f"{dollars(cap)}: the run stops there, after about {share:.0%} of these calls if they are "
+        "as dear as they can be; raise the cap, or take fewer rows"
     )
     return [said]
 
@@ -67,7 +67,7 @@ def _cells(slot: SlotPlan) -> list[str]:
         f"{slot.stored:,}" if slot.stored else "",
         count(slot.input_tokens),
         f"≤ {count(slot.output_tokens)}",
-        dollars(slot.cost_usd) if slot.paid or slot.cost_usd else "free",
+        dollars(slot.cost_usd) if slot.paid else "free",
     ]
 
 

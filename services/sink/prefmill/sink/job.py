@@ -168,4 +168,10 @@ def failure_of(job: Job, failed: FailedCell) -> dict[str, Any]:
     cell = {"kind": slot.kind, "alias": slot.alias, "sample": failed.sample} if slot else None
     if cell and failed.aspect:
         cell["aspect"] = failed.aspect
-    return {"id": failed.row_id, "cell": cell, "reason": failed.reason, "detail": failed.detail}
+    return {
+        "id": failed.row_id,
+        "row": failed.position,
+        "cell": cell,
+        "reason": failed.reason,
+        "detail": failed.detail,
+    }

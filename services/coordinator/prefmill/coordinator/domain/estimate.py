@@ -216,7 +216,7 @@ def _slot(resolved: Resolved, model: ResolvedModel, sums: _Sum, scale: float) ->
         input_tokens=read,
         output_tokens=written,
         cost_usd=cost,
-        paid=model.engine.paid,
+        paid=price is None or price.input > 0 or price.output > 0,
         warnings=tuple(_warnings(model, sums)),
     )
 

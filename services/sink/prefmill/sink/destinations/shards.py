@@ -92,13 +92,12 @@ class ShardWriter:
         self.rows += 1
         summary.count(self._counts, row)
         if row.left_out and row.left_out.reason == OUTPUT_TRANSFORM_FAILED:
-            told = {"id": row.row.prompt.id, "cell": None, **row.left_out.model_dump()}
-            self._failures.append(told)
+            self._failures.append({**_named(row), "cell": None, **row.left_out.model_dump()})
         side = self.split.side(row.row.prompt)
         lost: dict[str, JsonValue] = {}
         self._each(lambda form: self._take_in(form, row, side, lost))
         if lost:
-            self._dropped.append({"id": row.row.prompt.id, "configs": lost})
+            self._dropped.append({**_named(row), "configs": lost})
 
     def _take_in(
         self, form: Format, row: ScoredRow, side: Side, lost: dict[str, JsonValue]
@@ -255,6 +254,11 @@ class ShardWriter:
             for config, schema in self.schemas.items()
             for side in SIDES
         }
+
+
+def _named(row: ScoredRow) -> dict[str, JsonValue]:
+    """A row for a person: two rows may come with the same id."""
+    return {"id": row.row.prompt.id, "row": row.row.position}
 
 
 def _json(records: Iterable[Mapping[str, JsonValue]]) -> Iterator[str]:
