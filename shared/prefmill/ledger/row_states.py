@@ -83,35 +83,39 @@ async def judged_cells(
     return {(position, CellKey(*key)) for position, *key in found}
 
 
-_PROMPTS = sa.text("""
+_ROWS = "run_id = :run AND position = ANY(:rows)"
+"""As a list: an array literal is no constant to the planner, which then keeps the plan that it made
+while the tables were empty, and reads them whole."""
+
+_PROMPTS = sa.text(f"""
     SELECT array_agg(position), array_agg(content),
            array_agg(array_to_string(models, E'\\x1f')), array_agg(given),
-           array_agg(CASE WHEN :sources AND json_typeof(body #> '{metadata,source}') = 'string'
-                     THEN body #>> '{metadata,source}' END)
+           array_agg(CASE WHEN :sources AND json_typeof(body #> '{{metadata,source}}') = 'string'
+                     THEN body #>> '{{metadata,source}}' END)
     FROM prompt
-    WHERE run_id = :run AND position = ANY(:rows) AND failure IS NULL
+    WHERE {_ROWS} AND failure IS NULL
 """)
-_ANSWERS = sa.text("""
+_ANSWERS = sa.text(f"""
     SELECT array_agg(position), array_agg(slot_id), array_agg(sample), array_agg(text_sha)
-    FROM answer WHERE run_id = :run AND position = ANY(:rows)
+    FROM answer WHERE {_ROWS}
 """)
-_CLOSED = sa.text("""
+_CLOSED = sa.text(f"""
     SELECT 'verdict', array_agg(position), array_agg(0), array_agg(0), array_agg(slot_id),
            array_agg(aspect), array_agg(sample), array_agg(target)
-    FROM verdict WHERE run_id = :run AND position = ANY(:rows)
+    FROM verdict WHERE {_ROWS}
     UNION ALL
     SELECT 'failure', array_agg(position), array_agg(0), array_agg(0), array_agg(slot_id),
            array_agg(aspect), array_agg(sample), array_agg(target)
-    FROM failure WHERE run_id = :run AND position = ANY(:rows)
+    FROM failure WHERE {_ROWS}
     UNION ALL
     SELECT 'attempt', array_agg(position), array_agg(made), array_agg(counted),
            array_agg(slot_id), array_agg(aspect), array_agg(sample), array_agg(target)
     FROM (SELECT position, slot_id, aspect, sample, target, max(attempt) + 1 AS made,
                  count(*) FILTER (WHERE NOT forgiven) AS counted
-          FROM attempt WHERE run_id = :run AND position = ANY(:rows) GROUP BY 1, 2, 3, 4, 5) AS _
+          FROM attempt WHERE {_ROWS} GROUP BY 1, 2, 3, 4, 5) AS _
 """)
-_JUDGED = sa.text("""
+_JUDGED = sa.text(f"""
     SELECT array_agg(position), array_agg(slot_id), array_agg(aspect), array_agg(sample),
            array_agg(target)
-    FROM verdict WHERE run_id = :run AND position = ANY(:rows) AND slot_id = ANY(:slots)
+    FROM verdict WHERE {_ROWS} AND slot_id = ANY(:slots)
 """)

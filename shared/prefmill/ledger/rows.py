@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from prefmill.contracts.chat import Turn
 from prefmill.contracts.reasons import LEFT_OUT_BY
 from prefmill.contracts.rows import Prompt
-from prefmill.ledger.arrays import array_rows, driver_rows
+from prefmill.ledger.arrays import array_rows, driver_rows, hashes, numbers
 from prefmill.ledger.runs import LEFT_OUT, notify
 from prefmill.ledger.tables import PROMPT, RUN
 
@@ -32,8 +33,9 @@ class LoadedRow:
 _INSERT = sa.text("""
     INSERT INTO prompt (run_id, position, row_id, body, content, models, given, failure)
     SELECT :run_id, p, r, b::json, c, string_to_array(m, E'\\x1f'), g, f
-    FROM unnest(:positions ::bigint[], :row_ids ::text[], :bodies ::text[], :contents ::bytea[],
-                :models ::text[], :given ::boolean[], :failures ::text[])
+    FROM unnest(:positions ::text::bigint[], :row_ids ::text[], :bodies ::text[],
+                :contents ::text::bytea[], :models ::text[], :given ::text::boolean[],
+                :failures ::text[])
          AS _(p, r, b, c, m, g, f)
 """)
 
@@ -66,19 +68,19 @@ async def insert_rows(connection: AsyncConnection, run_id: int, rows: Sequence[L
         _INSERT,
         {
             "run_id": run_id,
-            "positions": [row.position for row in rows],
+            "positions": numbers([row.position for row in rows]),
             "row_ids": [row.prompt.id for row in rows],
             "bodies": [row.prompt.model_dump_json(exclude_defaults=True) for row in rows],
-            "contents": [row.content for row in rows],
+            "contents": hashes([row.content for row in rows]),
             "models": ["\x1f".join(row.models) for row in rows],
-            "given": [bool(row.prompt.responses) for row in rows],
+            "given": numbers([bool(row.prompt.responses) for row in rows]),
             "failures": [row.prompt.failure and row.prompt.failure.reason for row in rows],
         },
     )
     failed = sum(row.prompt.failure is not None for row in rows)
     drawn: Counter[str] = Counter(await connection.scalar(_DRAWN, {"run": run_id}))
-    drawn.update(name for row in rows if not _excused(row) for name in row.models)
-    drawn.update(name for row in rows for name in _left_out(row))
+    drawn.update(chain.from_iterable([row.models for row in rows if not _excused(row)]))
+    drawn.update(name for row in rows if row.prompt.failure for name in _left_out(row))
     await connection.execute(
         RUN.update()
         .where(RUN.c.id == run_id)
