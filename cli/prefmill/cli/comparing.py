@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from prefmill.cli.show.numbers import plural
-from prefmill.cli.stop import WRONG, Stop
+from prefmill.cli.stop import FAILED, WRONG, Stop
 
 CHOSEN: Final = 1
 REJECTED: Final = 2
@@ -59,7 +59,13 @@ def _sides(said: Said) -> tuple[set[bytes], set[bytes]]:
 def report(made: Path, others: Sequence[Path]) -> Iterator[str]:
     """Lines for the configs of `made` and of each of the other folders: one for all that compare
     alike, as the layouts of the same pairs do."""
-    mine = datasets_in(made)
+    mine = _all_in(made)
+    if not mine:
+        raise Stop(
+            FAILED,
+            f"{made} is written, but not compared: --against is about pairs, ranks and labels "
+            "with the column `id`",
+        )
     for folder in others:
         theirs = datasets_in(folder)
         alike: dict[tuple[Compared, str], list[str]] = {}
@@ -89,14 +95,18 @@ def _share(part: int, whole: int) -> str:
 
 def datasets_in(folder: Path) -> list[Dataset]:
     """The configs of a dataset's folder that say what is preferred; Stop if there is none."""
-    configs = [path for path in sorted(folder.glob("*")) if any(path.glob("*.parquet"))]
-    found = [made for config in configs if (made := _dataset(config))]
+    found = _all_in(folder)
     if not found:
         raise Stop(
             WRONG,
             f"error: {folder} holds no dataset of pairs, ranks or labels with the column `id`",
         )
     return found
+
+
+def _all_in(folder: Path) -> list[Dataset]:
+    configs = [path for path in sorted(folder.glob("*")) if any(path.glob("*.parquet"))]
+    return [made for config in configs if (made := _dataset(config))]
 
 
 def _dataset(config: Path) -> Dataset | None:

@@ -111,3 +111,5 @@ def test_a_folder_without_preferences_is_refused(tmp_path: Path) -> None:
     written(tmp_path, "raw", {"id": "p", "scores": [1.0]})
     with pytest.raises(Stop, match="holds no dataset of pairs, ranks or labels"):
         datasets_in(tmp_path)
+    with pytest.raises(Stop, match="is written, but not compared"):
+        list(report(tmp_path, [tmp_path]))

@@ -41,3 +41,16 @@ def test_a_row_that_is_not_there_is_told_with_those_that_are(
     assert isinstance(stop, Stop)
     assert stop.code == 2
     assert stop.lines == (f"error: the source has no row {len(prompts)}; {rows}",)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--aspect", "honesty"], "name the judge"),
+        (["--model", "a", "--judge", "j"], "one at a time"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(options: list[str], said: str) -> None:
+    result = CliRunner().invoke(attempt, ["recipe.yaml", *options])
+    assert isinstance(result.exception, Stop)
+    assert said in str(result.exception)

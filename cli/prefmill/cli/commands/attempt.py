@@ -46,6 +46,8 @@ def attempt(
 
     if aspect and not judge:
         raise Stop(WRONG, "error: --aspect says what a judge is asked; name the judge: --judge")
+    if model and judge:
+        raise Stop(WRONG, "error: one at a time: say --model or --judge")
     ready = loaded(recipe, settings)
     with recipe_errors(ready):
         resolved = resolve(ready.recipe)
