@@ -60,8 +60,9 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
     edit(
         folder / "prefmill/coordinator/domain/batching.py",
         ('"id": str(batch_id)', more + '"id": str(batch_id)'),
+        ('{"row":%d', '{"added_later":["one","two"],"row":%d'),
         ('"row": row.position', more + '"row": row.position'),
-        ('"sample": cell', more + '"sample": cell'),
+        ('"sample":%d', '"added_later":["one","two"],"sample":%d'),
     )
     origin = Zygote(folder)
     yield origin
