@@ -178,8 +178,10 @@ class Actions:
         await self._set(run, "loading")
 
     async def _retry(self, run: Run) -> None:
+        plan = await self.conductor.plan(run)
         async with self._ledger.begin() as connection:
             await runs.lock_run(connection, run.id)
+            plan.judging.clear()  # rows that are out are flagged by their batches: look at them all
             await planning.reflag_failed(connection, run.id)
             await runs.forgive(connection, run.id)
         await self._clear(run)

@@ -297,5 +297,4 @@ def opening(formats: Sequence[Format], outcome: Mapping[str, FormatOutcome]) -> 
     records; empty if none does."""
     ordered = sorted(formats, key=lambda form: not form.training)
     named = (config for form in ordered for config in form.configs() if config in outcome)
-    filled = (config for config in named if outcome[config].records)
-    return next(filled, "")
+    return next((config for config in named if outcome[config].records), "")
