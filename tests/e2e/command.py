@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -88,6 +89,29 @@ class Folder:
         output, _ = process.communicate(timeout=110)
         assert process.returncode == code, output
         return output
+
+
+def heard(process: subprocess.Popen[str], pattern: str, seconds: float = 60.0) -> str:
+    """What a started command has said, up to the first line that has the pattern."""
+    assert process.stdout
+    said = ""
+    with timer(seconds, process.kill):
+        for line in process.stdout:
+            said += line
+            if re.search(pattern, line):
+                return said
+    raise AssertionError(f"it ended, or said no {pattern!r} within {seconds} s: {said}")
+
+
+@contextmanager
+def timer(seconds: float, then: Callable[[], None]) -> Iterator[None]:
+    """Do something if the block takes longer."""
+    alarm = threading.Timer(seconds, then)
+    alarm.start()
+    try:
+        yield
+    finally:
+        alarm.cancel()
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:

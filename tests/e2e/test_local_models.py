@@ -3,7 +3,6 @@ command; the engine is a stand-in, everything around it is real."""
 
 import json
 import os
-import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from prefmill.cli.connect import live
 from prefmill.contracts.api import SlotStatus
 
-from .command import Folder, tables, until
+from .command import Folder, heard, tables, until
 
 PLUGINS = Path(__file__).parents[1] / "flow" / "plugins"
 
@@ -159,13 +158,12 @@ def test_a_run_waits_for_a_model_lost_on_the_way_says_so_and_goes_on_when_it_is_
     until(lambda: state_of(folder, "a").done, "first answers")
     (folder.path / "fault").write_text("no memory")
     os.kill(pid, signal.SIGKILL)
-    until(lambda: state_of(folder, "a").health == "unusable", "word of it")
+    heard(process, r"models\.a: unusable: no memory; \d+ rows wait for it")
     until(lambda: state_of(folder, "b").done == 200, "what the other owes")
     (folder.path / "fault").unlink()
     folder.run("retry", "local")
     said, _ = process.communicate(timeout=110)
     assert process.returncode == 0, said
-    assert re.search(r"models\.a: unusable: no memory; \d+ rows wait for it", said)
     raw = tables(folder.path / "out" / "local")["raw"]
     assert [row["generations"] for row in raw] == [
         [f"echo {prompt}"] * 2 for prompt in made["source"]["inline"]
