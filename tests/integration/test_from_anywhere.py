@@ -16,7 +16,7 @@ import yaml
 
 from prefmill.cli.client import Client
 from prefmill.cli.stop import Stop
-from prefmill.contracts.api import RunRequest
+from prefmill.contracts.api import ExportRequest, RunRequest
 from prefmill.contracts.recipe import Recipe
 from prefmill.plugins.errors import RecipeError
 from tests.e2e.command import PREFMILL, tables, until
@@ -173,6 +173,20 @@ def test_a_recipe_from_elsewhere_reads_no_path_of_the_server(elsewhere: Elsewher
         with pytest.raises(RecipeError, match="outside of the sink's folder"):
             elsewhere.client.submit(RunRequest(recipe=inline, directory=folder))
     assert elsewhere.client.runs() == []
+
+
+def test_a_dataset_is_not_asked_for_where_somebody_elses_files_are(elsewhere: Elsewhere) -> None:
+    theirs = elsewhere.server / "exports" / "theirs"
+    theirs.mkdir(parents=True)
+    (theirs / "thesis.txt").write_text("years of work")
+    recipe = Recipe.model_validate(SIMULATED | {"source": {"inline": ["One?"]}})
+    with pytest.raises(RecipeError, match=r"theirs holds files that prefmill did not write"):
+        elsewhere.client.submit(RunRequest(recipe=recipe, directory="theirs"))
+    assert elsewhere.client.runs() == []
+    run = elsewhere.client.submit(RunRequest(recipe=recipe))
+    with pytest.raises(RecipeError, match=r"theirs holds files that prefmill did not write"):
+        elsewhere.client.export(run.id, ExportRequest(directory="theirs"))
+    assert elsewhere.client.status(run.id).exports == ()
 
 
 def test_an_upload_beyond_the_limit_is_refused(elsewhere: Elsewhere) -> None:

@@ -12,9 +12,10 @@ from glob import escape
 from pathlib import Path
 
 from prefmill.cli.client import Client, Unreachable
-from prefmill.cli.places import OWN, is_store, refuse_foreign
+from prefmill.cli.places import is_store, refuse_foreign
 from prefmill.cli.stop import FAILED, Stop
 from prefmill.contracts.api import ExportStatus, RunStatus
+from prefmill.plugins.folders import OWN
 
 
 def fetched(client: Client, run: int, export: ExportStatus, folder: Path) -> ExportStatus:

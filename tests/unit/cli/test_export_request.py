@@ -1,10 +1,12 @@
 """What `prefmill export` makes of its options."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from prefmill.cli.commands.export import _Asked, _pool
+from prefmill.cli.main import prefmill
 from prefmill.cli.stop import Stop
 
 
@@ -47,3 +49,15 @@ def test_an_option_that_cannot_be_meant_is_told_in_a_line(
         asked(**options)
     assert stopped.value.lines[0] == said
     assert stopped.value.code == 2
+
+
+def test_a_folder_that_is_not_ours_is_refused_before_anything_is_started(tmp_path: Path) -> None:
+    theirs, home = tmp_path / "theirs", tmp_path / "home"
+    theirs.mkdir()
+    (theirs / "thesis.txt").write_text("years of work")
+    with pytest.raises(Stop, match="holds files that prefmill did not write") as stopped:
+        prefmill.main(
+            ["export", "r", "--output", str(theirs), "--home", str(home)], standalone_mode=False
+        )
+    assert stopped.value.code == 2
+    assert not home.exists()

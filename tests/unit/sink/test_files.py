@@ -412,7 +412,7 @@ def test_a_publication_that_was_cut_short_is_completed(opened, rows, tmp_path):
 def test_a_folder_that_is_not_ours_is_refused(opened, rows, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/thesis.txt").write_text("years of work")
-    with pytest.raises(DestinationError, match="did not write: name another folder"):
+    with pytest.raises(DestinationError, match="did not write: empty it, or name another folder"):
         opened()
     assert (tmp_path / "out/thesis.txt").read_text() == "years of work"
 

@@ -75,6 +75,8 @@ def export(
     changes = {"choose": pairing, "margin": margin, "ties": ties}
     pairs = {key: value for key, value in changes.items() if value is not None}
     _comparable(against, output)
+    if output and not is_store(output):
+        refuse_foreign(Path(output).absolute())
     asked = _Asked(name, formats, _pool(pool, aspects), pairs, output, against, away=bool(api))
     client = connect(api, home) if api else live(home)
     if client:
@@ -114,7 +116,7 @@ class _Asked:
             click.echo(line)
         folder = Path(self.output or f"out/{run.name}-export").absolute()
         store = self.output if is_store(self.output) else None
-        if self.away:
+        if not store:
             refuse_foreign(folder)
         try:
             made = client.export(

@@ -15,7 +15,7 @@ from prefmill.contracts.api import (
 from prefmill.coordinator.conductor import Conductor
 from prefmill.coordinator.domain.asked import check_export
 from prefmill.coordinator.domain.named import expanded
-from prefmill.coordinator.domain.places import refuse_folder, refuse_places
+from prefmill.coordinator.domain.places import refuse_folder, refuse_places, refuse_taken
 from prefmill.coordinator.events import told
 from prefmill.coordinator.forecast import forecast
 from prefmill.coordinator.status import (
@@ -99,11 +99,13 @@ class Actions:
         return await self.status(await self.run(run.id))
 
     async def export(self, run: Run, request: ExportRequest) -> int:
-        """Ask for datasets from what is stored; the export's id. RecipeError if they cannot be."""
+        """Ask for datasets from what is stored; the export's id. RecipeError if they cannot be
+        made, or may not go there."""
         if not self.conductor.settings.local:
             refuse_folder(request.directory)
         plan = await self.conductor.plan(run)
-        check_export(plan.resolved.recipe, plan.desired, request)
+        configs = check_export(plan.resolved.recipe, plan.desired, request)
+        await self._free(request.directory, configs)
         async with self._ledger.begin() as connection:
             cost = spent(await look(connection, run, plan))
             spec: dict[str, Any] = {
@@ -142,6 +144,12 @@ class Actions:
             refuse_places(request.recipe)
             refuse_folder(request.directory)
         await asyncio.to_thread(self.conductor.uploads.check, request.recipe.source)
+        await self._free(request.directory)
+
+    async def _free(self, directory: str | None, configs: Sequence[str] = ()) -> None:
+        """RecipeError if somebody else's files are where a dataset is to go."""
+        exports_dir = self.conductor.settings.exports_dir
+        await asyncio.to_thread(refuse_taken, directory, exports_dir, configs)
 
     def _expanded(self, request: RunRequest) -> RunRequest:
         recipe = expanded(request.recipe, self.conductor.deployed)

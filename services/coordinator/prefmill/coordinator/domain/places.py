@@ -1,12 +1,13 @@
 """What a recipe that came over the network may not name: paths of the machine that reads it.
 
 `prefmill submit` sends prompt files along as uploads, and the texts of templates and rubric files
-within the recipe, so that none is needed. Pure, but for a look whether a repository's name is a
-folder here too: `datasets` would read that one.
+within the recipe, so that none is needed. Nor may a dataset go where somebody's files are. Pure,
+but for a look at that folder, and whether a repository's name is a folder here too: `datasets`
+would read that one.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, cast
 
@@ -14,6 +15,7 @@ from pydantic import JsonValue
 
 from prefmill.contracts.recipe import PluginSpec, Recipe
 from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.folders import taken
 from prefmill.plugins.source import with_each
 
 FILES: Final = ("jsonl", "csv", "parquet")
@@ -65,6 +67,15 @@ def refuse_folder(directory: str | None) -> None:
             f"directory: {directory!r} lies outside of the sink's folder, where exports of a "
             "coordinator that is not yours go; leave it out and download the export"
         )
+
+
+def refuse_taken(directory: str | None, exports: Path, configs: Iterable[str] = ()) -> None:
+    """RecipeError if a dataset with these configs may not go to a folder, where it can be seen from
+    here: the sink may write on another machine, and looks itself. Blocking."""
+    if not directory or "://" in directory:
+        return
+    if why := taken(exports / directory, configs):
+        raise RecipeError(f"directory: {why}")
 
 
 def _places(recipe: Recipe) -> Iterator[tuple[str, str]]:

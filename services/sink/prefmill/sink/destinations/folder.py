@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from prefmill.plugins.folders import OWN, marked, taken
 from prefmill.sink.destinations.disk import (
     DestinationError,
     disk_errors,
@@ -28,7 +29,6 @@ from prefmill.sink.destinations.disk import (
 )
 from prefmill.sink.domain.splitting import SIDES, Side
 
-OWN: Final = ".prefmill-export"
 PAGES: Final = ("README.md", "run.json", "failures.jsonl", "dropped.jsonl")
 EXTRA_PAGES: Final = ("dataset_info.json",)
 """Pages that only some formats bring."""
@@ -44,7 +44,8 @@ class DatasetFolder:
         self.own = directory / OWN
         self.staged = self.own / "staged"
         with disk_errors(directory):
-            _check_ours(directory, self.own, self.configs)
+            if why := taken(directory, self.configs):
+                raise DestinationError(why)
             self.staged.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self.own / "lock")
         try:
@@ -71,7 +72,7 @@ class DatasetFolder:
     def publish(self, files: Collection[str]) -> None:
         """Show what is staged, and remove what is ours but not in `files`. Killed half-way, it
         can be repeated."""
-        ours = {*_marked(self.own), *self.configs}
+        ours = {*marked(self.directory), *self.configs}
         with disk_errors(self.directory):
             self._mark(sorted(ours))
             for name in sorted(files):
@@ -123,30 +124,6 @@ def files_of(shard: int, outcome: dict[str, Any]) -> list[str]:
 
 def _by_side(sums: dict[str, Any]) -> dict[Side, int]:
     return {"train": sums["records"] - sums["test"], "test": sums["test"]}
-
-
-def _check_ours(directory: Path, own: Path, configs: Iterable[str]) -> None:
-    if directory.exists() and not directory.is_dir():
-        raise DestinationError(f"{directory} is a file: name a folder for the dataset")
-    if not directory.exists() or not any(directory.iterdir()):
-        return
-    if not (own / "marker.json").exists() and any(
-        not entry.name.startswith(".") for entry in directory.iterdir()
-    ):
-        raise DestinationError(
-            f"{directory} holds files that prefmill did not write: name another folder, or empty it"
-        )
-    for config in configs:
-        if (directory / config).exists() and config not in _marked(own):
-            raise DestinationError(
-                f"{directory / config} was not written by prefmill: move it, or name another folder"
-            )
-
-
-def _marked(own: Path) -> list[str]:
-    """The configs in the folder that are ours."""
-    marker = read_json(own / "marker.json")
-    return marker["configs"] if marker else []
 
 
 def _locked(path: Path) -> int:

@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Final, cast
 from pydantic import AliasChoices, Field
 
 from prefmill.contracts.base import Strict
+from prefmill.plugins.folders import OWN
 from prefmill.sink.destinations.disk import DestinationError, read_json, write_json
-from prefmill.sink.destinations.folder import OWN
 
 WHOLE: Final = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci"})
 """Protocols whose files appear whole: no need to write aside."""
