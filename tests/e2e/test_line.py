@@ -159,6 +159,9 @@ def test_other_formats_come_from_stored_verdicts_without_a_call(tmp_path: Path) 
         assert "(20 not-judged)" in said
         assert "no format named 'trll'" in folder.run("export", recipe, "--format=trll", code=2)
         assert "there is not one record to load: no judge of the run was asked for what" in said
+        bare = ("export", recipe, "--format=sft", "--output", "bare", "--against", "out")
+        assert "none of the formats to be made has them" in folder.run(*bare, code=2)
+        assert not (tmp_path / "bare").exists()
     manifest = json.loads((tmp_path / "pairs" / "run.json").read_text())
     assert manifest["output"]["pairing"]["choose"] == "all"
     median = {"median": None}

@@ -9,8 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
+from pydantic import ValidationError
+
 from prefmill.cli.show.numbers import plural
 from prefmill.cli.stop import FAILED, WRONG, Stop
+from prefmill.contracts.recipe import PluginSpec, Recipe
+from prefmill.plugins.errors import RecipeError
+from prefmill.plugins.files import plugin_files
+from prefmill.plugins.format import FormatContext, arrow_schema
+from prefmill.plugins.outputs import formats_of, with_formats
 
 CHOSEN: Final = 1
 REJECTED: Final = 2
@@ -91,6 +98,26 @@ def _line(name: str, beside: str, found: Compared) -> str:
 
 def _share(part: int, whole: int) -> str:
     return f"{part:,} ({part / whole:.0%})"
+
+
+def refuse_incomparable(stored: Mapping[str, Any], formats: tuple[PluginSpec, ...] | None) -> None:
+    """Stop if none of these formats, else of the stored recipe's, says what is preferred. What
+    cannot be made here is for the coordinator to judge."""
+    try:
+        recipe = Recipe.model_validate(stored)
+        output = with_formats(recipe.output, formats) if formats else recipe.output
+        context = FormatContext(tuple(recipe.judges), (), output.pairing, recipe.seed)
+        with plugin_files(recipe.plugins):
+            made = formats_of(output, context)
+            schemas = [arrow_schema(config) for form in made for config in form.configs().values()]
+    except (RecipeError, ValidationError):
+        return
+    if not any(_columns(schema.names) for schema in schemas):
+        raise Stop(
+            WRONG,
+            "error: --against is about pairs, ranks and labels with the column `id`, and none of "
+            "the formats to be made has them; name one, for example --format trl",
+        )
 
 
 def datasets_in(folder: Path) -> list[Dataset]:

@@ -7,7 +7,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prefmill.cli.comparing import CHOSEN, REJECTED, Compared, compared, datasets_in, report
+from prefmill.cli.comparing import (
+    CHOSEN,
+    REJECTED,
+    Compared,
+    compared,
+    datasets_in,
+    refuse_incomparable,
+    report,
+)
 from prefmill.cli.stop import Stop
 
 A, B, C = b"a", b"b", b"c"
@@ -113,3 +121,38 @@ def test_a_folder_without_preferences_is_refused(tmp_path: Path) -> None:
         datasets_in(tmp_path)
     with pytest.raises(Stop, match="is written, but not compared"):
         list(report(tmp_path, [tmp_path]))
+
+
+STORED: dict[str, Any] = {
+    "name": "r",
+    "source": {"inline": ["Why?"]},
+    "models": {alias: {"engine": "simulated", "model": alias} for alias in "ab"},
+    "judges": {"j": {"engine": "simulated", "model": "j"}},
+    "judge": {"rubric": {"ultrafeedback": ["honesty"]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("output", "formats"),
+    [
+        ({"formats": ["raw", "trl"]}, ({"sft": None}, {"raw": None})),
+        ({"formats": ["raw", "distilabel", "ultrafeedback"]}, None),
+        ({"formats": ["trl"], "columns": ["chosen", "rejected"]}, None),
+    ],
+)
+def test_formats_that_cannot_be_compared_are_refused_before_they_are_made(
+    output: dict[str, Any], formats: Any
+) -> None:
+    with pytest.raises(Stop, match="none of the formats to be made has them") as stopped:
+        refuse_incomparable(STORED | {"output": output}, formats)
+    assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize("formats", [({"raw": None}, {"kto": 4}), ({"ranking": None},), None])
+def test_one_format_that_can_be_compared_is_enough(formats: Any) -> None:
+    refuse_incomparable(STORED | {"output": {"formats": ["raw", "h4"]}}, formats)
+
+
+def test_formats_that_are_not_known_here_are_for_the_coordinator_to_refuse() -> None:
+    refuse_incomparable(STORED, ({"trll": None},))
+    refuse_incomparable(STORED | {"invented": "later"}, None)

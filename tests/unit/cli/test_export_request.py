@@ -13,7 +13,7 @@ from prefmill.cli.stop import Stop
 def asked(
     pool: str | None = None, aspects: tuple[str, ...] = (), formats: tuple[str, ...] = ()
 ) -> Any:
-    made = _Asked("r", formats, _pool(pool, aspects), {}, None, (), away=False).request(None)
+    made = _Asked("r", formats, _pool(pool, aspects), {}, None, (), away=False).request()
     return made.model_dump(mode="json", exclude_unset=True)
 
 

@@ -14,7 +14,7 @@ from prefmill.cli.places import is_store, refuse_foreign
 from prefmill.cli.recipes.problems import stop_for
 from prefmill.cli.show.outcome import nothing_made
 from prefmill.cli.stop import FAILED, WRONG, Stop
-from prefmill.contracts.api import ExportRequest, RunStatus
+from prefmill.contracts.api import ExportRequest, RunStatus, StoredRecipe
 from prefmill.contracts.recipe import Recipe
 from prefmill.plugins.errors import RecipeError
 from prefmill.plugins.registry import explain
@@ -112,16 +112,16 @@ class _Asked:
     def make(self, client: Client, tend: Tend) -> None:
         """Ask for it, wait, show it."""
         run = find(client, self.name)
-        if line := self._changed(client, run):
-            click.echo(line)
+        request = self.request()
+        if stored := _stored(client, run):
+            self._check(stored, request)
         folder = Path(self.output or f"out/{run.name}-export").absolute()
         store = self.output if is_store(self.output) else None
         if not store:
             refuse_foreign(folder)
         try:
-            made = client.export(
-                run.id, self.request(store or (None if self.away else str(folder)))
-            )
+            where = store or (None if self.away else str(folder))
+            made = client.export(run.id, request.model_copy(update={"directory": where}))
         except RecipeError as error:
             raise stop_for(list(error.problems)) from error
         made = wait_for_export(client, run, made, tend)
@@ -135,14 +135,19 @@ class _Asked:
             for line in report(folder, self.against):
                 click.echo(line)
 
-    def _changed(self, client: Client, run: RunStatus) -> str:
+    def _check(self, stored: StoredRecipe, request: ExportRequest) -> None:
+        """Stop if what is made could not be compared; tell of a file that has changed."""
+        if line := self._changed(stored):
+            click.echo(line)
+        if self.against:
+            from prefmill.cli.comparing import refuse_incomparable
+
+            refuse_incomparable(stored.recipe, request.formats)
+
+    def _changed(self, stored: StoredRecipe) -> str:
         """What is told of a recipe file that is not as the run has it: the file is not exported."""
         recipe = recipe_at(self.name)
         if recipe is None:
-            return ""
-        try:
-            stored = client.recipe(run.id)
-        except Missing:  # a coordinator of an older version
             return ""
         lines = differences(stored.recipe, recipe, away=self.away)
         if not lines:
@@ -154,9 +159,9 @@ class _Asked:
             f"({lines[0]}{more}); `{command}` stores the change"
         )
 
-    def request(self, directory: str | None) -> ExportRequest:
+    def request(self) -> ExportRequest:
         """The request; a format may bring options as YAML: `{kto: null, threshold: 4}`."""
-        values: dict[str, Any] = {"directory": directory}
+        values: dict[str, Any] = {}
         if self.formats:
             values["formats"] = [_spec(format_) for format_ in self.formats]
         if self.pool:
@@ -167,6 +172,14 @@ class _Asked:
             return ExportRequest.model_validate(values)
         except ValidationError as error:
             raise stop_for(explain(error, ExportRequest, "")) from error
+
+
+def _stored(client: Client, run: RunStatus) -> StoredRecipe | None:
+    """The run's recipe; None from a coordinator of an older version."""
+    try:
+        return client.recipe(run.id)
+    except Missing:
+        return None
 
 
 def _comparable(against: tuple[Path, ...], output: str | None) -> None:
