@@ -2,6 +2,7 @@
 
 from faststream import FastStream
 
+import prefmill.judge.rubrics.ultrafeedback  # noqa: F401  # else the first batch waits for it
 from prefmill.judge.handlers import Judging
 from prefmill.judge.settings import JudgeSettings
 from prefmill.messaging.service import serve_worker, worker_app

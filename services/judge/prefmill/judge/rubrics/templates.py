@@ -62,21 +62,17 @@ _SANDBOX: Final = _sandbox()
 
 
 @lru_cache(maxsize=256)
-def _names(source: str, known: tuple[str, ...]) -> tuple[frozenset[str], bool]:
-    """The variables a template uses, and whether it only passes texts on. RecipeError for unknown
-    variables and for other templates."""
+def _compiled(source: str, known: tuple[str, ...]) -> tuple[Template, frozenset[str], bool]:
+    """A template, the variables it uses, and whether it only passes texts on. RecipeError for
+    unknown variables and for other templates."""
     parsed = _SANDBOX.parse(source)
     if any(True for _ in meta.find_referenced_templates(parsed)):
         raise RecipeError("a prompt template cannot include or import another")
     names = meta.find_undeclared_variables(parsed) - set(_SANDBOX.globals)
     for name in sorted(names - set(known)):
         raise RecipeError(f"unknown variable {name!r}{nearest(name, known)}")
-    return frozenset(names), passes_on(parsed)
-
-
-@lru_cache(maxsize=256)
-def _compiled(source: str) -> Template:
-    return _SANDBOX.from_string(source)
+    framed = passes_on(parsed)
+    return _SANDBOX.from_string(parsed), frozenset(names), framed
 
 
 class Prompt:
@@ -88,7 +84,7 @@ class Prompt:
         self._fixed: str | None = None
         self._frames: dict[tuple[Any, ...], Frame] = {}
         try:
-            (self.names, self._framed), self._template = _names(source, known), _compiled(source)
+            self._template, self.names, self._framed = _compiled(source, known)
         except _FAULTS as error:
             raise RecipeError(f"{place}: {_said(error)}") from error
         self._others = others(self.names)
