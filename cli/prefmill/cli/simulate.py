@@ -7,15 +7,16 @@ from typing import Any, Final
 
 import click
 
-_TIME: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|)")
+_TIME: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|)")
+_UNIT_MS: Final = {"": 1, "ms": 1, "s": 1000, "m": 60_000}
 
 
 def _milliseconds(context: click.Context, option: click.Parameter, value: str) -> float:
-    """`150ms`, `1.5s`, or a plain number of milliseconds."""
+    """`150ms`, `1.5s`, `10m`, or a plain number of milliseconds."""
     found = _TIME.fullmatch(value)
     if found is None:
-        raise click.BadParameter(f"{value!r} is no time; write 150ms or 1.5s")
-    return float(found[1]) * (1000 if found[2] == "s" else 1)
+        raise click.BadParameter(f"{value!r} is no time; write 150ms, 1.5s or 10m")
+    return float(found[1]) * _UNIT_MS[found[2]]
 
 
 def _rates(context: click.Context, option: click.Parameter, value: str) -> dict[str, float]:
@@ -36,7 +37,7 @@ def _rates(context: click.Context, option: click.Parameter, value: str) -> dict[
 @click.option("--faults", callback=_rates, default="", help="FAULT=SHARE,…: 429=0.05,reset=0.01.")
 @click.option("--refusals", default=0.0, help="Share of prompts that a content filter refuses.")
 @click.option(
-    "--retry-after", callback=_milliseconds, default="1s", help="What a 429 asks to wait."
+    "--retry-after", callback=_milliseconds, default="1s", help="What a 429 asks to wait: 10m."
 )
 @click.option("--seed", default=0, help="Another seed makes another world.")
 @click.option("--api-key", default="", help="Any other key is refused; all pass without one.")
