@@ -1,11 +1,12 @@
 """One call of a model or judge outside of any run, with all of it said."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from prefmill.cli.show.numbers import table
+from prefmill.cli.show.numbers import seconds, table
 from prefmill.contracts.chat import Message
 from prefmill.contracts.money import dollars
 from prefmill.contracts.results import Reading
@@ -14,6 +15,7 @@ from prefmill.contracts.work import JudgeRow
 from prefmill.coordinator.domain.plan import content_of, conversation
 from prefmill.coordinator.domain.prices import price_of
 from prefmill.coordinator.domain.resolved import Resolved, ResolvedModel
+from prefmill.engines.retry_after import LONGEST
 from prefmill.engines.tries import Tries
 from prefmill.ledger.desired import subsets
 from prefmill.plugins.digest import seed_of
@@ -127,7 +129,7 @@ class Trial:
             try:
                 return (await self._complete(model, self._asked(model, sample))).text
             except EngineError as error:
-                why = error.detail
+                why = _trouble(error)
         self._say(f"a placeholder stands for the answer of {model.alias}: {why}")
         return f"(Placeholder for the answer of {model.alias}.)"
 
@@ -158,7 +160,7 @@ class Trial:
         try:
             completion = await self._complete(model, request)
         except EngineError as error:
-            self._say(f"\nfailed ({_kind(error)}): {error.detail}")
+            self._say(f"\nfailed ({_kind(error)}): {_trouble(error)}")
             return None
         self._heading("answer")
         self._say(completion.text)
@@ -195,6 +197,16 @@ def _wait_s(error: Transient, tries: Tries) -> float:
 
 def _kind(error: EngineError) -> str:
     return error.reason if isinstance(error, Rejected) else type(error).__name__.lower()
+
+
+def _trouble(error: EngineError) -> str:
+    """What is wrong, and how long the server asks to be left alone, if it does."""
+    asked = error.retry_after if isinstance(error, Transient) else None
+    if asked is None:
+        return error.detail
+    more = " or more" if asked >= LONGEST else ""
+    wait = seconds(math.ceil(asked.total_seconds()))
+    return f"{error.detail.rstrip('.')}; it asks to wait {wait}{more}"
 
 
 def _paid(model: ResolvedModel, completion: Completion) -> str:

@@ -62,12 +62,14 @@ class Tried:
         trial = Trial(resolved, 0, next(resolved.prompts()), self.lines.append, self.sleep)
         return await trial.generate(replace(resolved.models[0], engine=engine))
 
-    async def judge(self, engine: Scripted) -> bool:
+    async def judge(self, engine: Scripted, judge: Scripted | None = None) -> bool:
         resolved = resolve(Recipe.model_validate(RECIPE))
         models = tuple(replace(model, engine=engine) for model in resolved.models)
         changed = replace(resolved, models=models)
         trial = Trial(changed, 0, next(changed.prompts()), self.lines.append, self.sleep)
-        return await trial.judge(changed.judges[0], "honesty")
+        asked = changed.judges[0]
+        asked = replace(asked, engine=judge) if judge else asked
+        return await trial.judge(asked, "honesty")
 
 
 def limited(seconds: float | None = None) -> Transient:
@@ -94,6 +96,16 @@ async def test_nobody_waits_an_hour_at_a_terminal() -> None:
     tried = Tried()
     assert not await tried.model(Scripted(limited(3600)))
     assert tried.waits == []
+    said = "\nfailed (transient): 429, too many requests; it asks to wait 1 h 0 min or more"
+    assert tried.lines[-1] == said
+
+
+async def test_how_long_a_server_asks_to_wait_is_said_of_placeholders_too() -> None:
+    tried = Tried()
+    assert not await tried.judge(Scripted(*[limited(600)] * 3), Scripted(limited(90.5)))
+    why = "429, too many requests; it asks to wait 10 min 0 s"
+    assert tried.lines[0] == f"a placeholder stands for the answer of a: {why}"
+    assert tried.lines[-1].endswith("429, too many requests; it asks to wait 1 min 31 s")
 
 
 async def test_a_request_that_is_itself_at_fault_is_not_tried_again() -> None:
