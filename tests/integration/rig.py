@@ -164,6 +164,11 @@ class Rig:
         async with self.ledger.begin() as connection:
             await store_replies(connection, replies)
 
+    async def retry(self) -> int:
+        """Have all failed cells asked again; how many there were."""
+        async with self.ledger.begin() as connection:
+            return await runs.forgive(connection, self.plan.run_id)
+
     async def bury(self, batch: Batch) -> None:
         """What the sink does with a batch that died."""
         kind = "generate" if isinstance(batch, GenerateBatch) else "judge"

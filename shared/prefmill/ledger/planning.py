@@ -2,7 +2,9 @@
 
 A batch is `PLANNED`, then `PUBLISHED`, then `CLOSED`: closed ones are the flag by which the
 planner finds the rows to look at again; it deletes them in the transaction that plans what
-follows. A batch of slot 0 is no work: rows just loaded, or to be looked at anew.
+follows. A batch of slot 0 is no work: rows just loaded, or to be looked at anew. Where cells of a
+row were reopened while it was on its way, it waits until no work has it: looked at before, cells
+would be planned that are on their way, and the closing of that work asks for its own cells only.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,6 +23,9 @@ CLOSED: Final = 2
 LOOKED_AT_AT_ONCE: Final = 512
 """Rows in a batch of slot 0."""
 
+WAITING: Final = "waiting"
+"""The lane, as it were, of rows to be looked at as soon as no work has any of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredBatch:
@@ -38,11 +43,15 @@ class StoredBatch:
 
 _FIELDS: Final = "id, run_id, slot_id, lane, rows, died, epoch, sequence"
 _CLOSED_BATCHES = sa.text(f"""
+    WITH busy AS (SELECT unnest(rows) AS position FROM batch WHERE run_id = :run AND slot_id > 0)
     (SELECT {_FIELDS} FROM batch
      WHERE run_id = :run AND state = {CLOSED} AND slot_id > 0 ORDER BY id LIMIT :work)
     UNION ALL
     (SELECT {_FIELDS} FROM batch
-     WHERE run_id = :run AND state = {CLOSED} AND slot_id = 0 ORDER BY id LIMIT :loaded)
+     WHERE run_id = :run AND state = {CLOSED} AND slot_id = 0
+           AND (lane <> '{WAITING}' OR NOT EXISTS (
+             SELECT FROM unnest(rows) AS row WHERE row IN (SELECT position FROM busy)))
+     ORDER BY id LIMIT :loaded)
 """)
 _PLANNED_BATCHES = sa.text(f"""
     SELECT b.* FROM unnest(:lanes ::text[]) WITH ORDINALITY AS l(lane, number)
@@ -58,7 +67,7 @@ async def closed_batches(
     connection: AsyncConnection, run_id: int, *, work: int, loaded: int
 ) -> list[StoredBatch]:
     """Closed batches not yet looked at, oldest first: so many of work, then so many of rows
-    just loaded."""
+    just loaded, or with reopened cells and no work."""
     values = {"run": run_id, "work": work, "loaded": loaded}
     return [StoredBatch(*row) for row in await connection.execute(_CLOSED_BATCHES, values)]
 
@@ -189,19 +198,31 @@ async def flag_all(connection: AsyncConnection, run_id: int) -> None:
     )
 
 
-async def reflag_failed(connection: AsyncConnection, run_id: int) -> None:
-    """Have the planner look at every row of a run that has a failed cell, and no live batch.
-    Before `forgive`, which forgets which those are."""
-    await connection.execute(
-        sa.text("""
-            INSERT INTO batch (run_id, slot_id, lane, rows, state)
-            SELECT :run, 0, '', array_agg(position ORDER BY position), 2
-            FROM (SELECT DISTINCT position FROM failure WHERE run_id = :run
-                  EXCEPT SELECT unnest(rows) FROM batch WHERE run_id = :run) AS _
-            GROUP BY position / :size
-        """),
-        {"run": run_id, "size": LOOKED_AT_AT_ONCE},
-    )
+def _looked_at_again(rows: str) -> sa.TextClause:
+    """Rows that are in no batch need not wait for any."""
+    return sa.text(f"""
+        INSERT INTO batch (run_id, slot_id, lane, rows, state)
+        SELECT :run, 0, lane, array_agg(position ORDER BY position), {CLOSED}
+        FROM (SELECT DISTINCT position, CASE WHEN position IN (
+                SELECT unnest(rows) FROM batch WHERE run_id = :run) THEN '{WAITING}' ELSE '' END
+              FROM {rows}) AS found(position, lane)
+        GROUP BY lane, position / {LOOKED_AT_AT_ONCE}
+    """)
+
+
+_FAILED_AGAIN = _looked_at_again("failure WHERE run_id = :run")
+_ROWS_AGAIN = _looked_at_again("unnest(:rows ::bigint[]) AS position")
+
+
+async def look_again_at_failed(connection: AsyncConnection, run_id: int) -> None:
+    """Have the planner look at every row of a run that has a failed cell, each as soon as no work
+    has it."""
+    await connection.execute(_FAILED_AGAIN, {"run": run_id})
+
+
+async def look_again(connection: AsyncConnection, run_id: int, rows: Sequence[int]) -> None:
+    """Have the planner look at these rows, each as soon as no work has it."""
+    await connection.execute(_ROWS_AGAIN, {"run": run_id, "rows": list(rows)})
 
 
 _ROWS_BY_LANE = sa.text("""

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prefmill.contracts.work import GenerateBatch, JudgeBatch
+from prefmill.ledger import planning
 from prefmill.ledger.arrays import columns
 from prefmill.ledger.dead import cells_of, parsed
 from prefmill.ledger.results import CELL
@@ -53,14 +54,6 @@ _REOPEN = sa.text("""
     SELECT count(*) FROM gone
 """)
 
-_LOOK_AGAIN = sa.text("""
-    INSERT INTO batch (run_id, slot_id, lane, rows, state)
-    SELECT :run, 0, '', array_agg(position ORDER BY position), 2
-    FROM (SELECT unnest(CAST(:rows AS bigint[])) AS position
-          EXCEPT SELECT unnest(rows) FROM batch WHERE run_id = :run) AS _
-    HAVING count(*) > 0
-""")
-
 
 async def dead_batches(
     connection: AsyncConnection, *, before: int | None = None, limit: int = 100
@@ -82,11 +75,11 @@ async def replay(
     connection: AsyncConnection, dead_id: int, work: GenerateBatch | JudgeBatch
 ) -> int:
     """Reopen the failed cells of a dead batch with fresh attempts, have its rows looked at, and
-    forget it; how many cells had failed. The lock on its run is the caller's to take."""
+    forget it; how many cells had failed."""
     cells = [(work.run, work.slot, *cell) for cell in cells_of(work)]
     reopened = (await connection.execute(_REOPEN, columns(CELL, cells))).scalar_one()
     rows = sorted({row.row for row in work.rows})
-    await connection.execute(_LOOK_AGAIN, {"run": work.run, "rows": rows})
+    await planning.look_again(connection, work.run, rows)
     await connection.execute(DEAD.delete().where(DEAD.c.id == dead_id))
     await connection.execute(sa.select(sa.func.pg_notify(NOTICE, str(work.run))))
     return int(reopened)

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prefmill.contracts.workers import LaneSpec
+from prefmill.ledger import planning
 from prefmill.ledger.desired import Desired
 from prefmill.ledger.planning import StoredBatch
 from prefmill.ledger.tables import ATTEMPT, BATCH, FAILURE, LANE, REVISION, RUN, SLOT, TALLY
@@ -243,7 +244,9 @@ async def archive(connection: AsyncConnection, run_id: int) -> None:
 
 
 async def forgive(connection: AsyncConnection, run_id: int) -> int:
-    """Reopen all failed cells with fresh attempts; how many there were."""
+    """Reopen all failed cells with fresh attempts, and have their rows looked at; how many cells
+    there were."""
+    await planning.look_again_at_failed(connection, run_id)
     gone = await connection.execute(FAILURE.delete().where(FAILURE.c.run_id == run_id))
     await connection.execute(TALLY.update().where(TALLY.c.run_id == run_id).values(failed=0))
     await connection.execute(

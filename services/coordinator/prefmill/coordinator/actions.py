@@ -90,7 +90,6 @@ class Actions:
             raise Refused(f"the dead batch {dead.id} cannot be read; retry its run instead")
         run = await self.run(dead.work.run)
         async with self._ledger.begin() as connection:
-            await runs.lock_run(connection, run.id)
             await replay(connection, dead.id, dead.work)
         await self._clear(run)
         if run.state in ("finished", "failed"):
@@ -186,11 +185,7 @@ class Actions:
         await self._set(run, "loading")
 
     async def _retry(self, run: Run) -> None:
-        plan = await self.conductor.plan(run)
         async with self._ledger.begin() as connection:
-            await runs.lock_run(connection, run.id)
-            plan.judging.clear()  # rows that are out are flagged by their batches: look at them all
-            await planning.reflag_failed(connection, run.id)
             await runs.forgive(connection, run.id)
         await self._clear(run)
         await self._set(run, "loading")
