@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,26 +29,38 @@ def coordinator_options(command: Command) -> Command:
     return home(api(command))
 
 
-def connect(api: str | None, home: str | None) -> Client:
-    """The coordinator at `api`, or the live one of the home. Stop if there is none, or none yet."""
+def connect(api: str | None, home: str | None, about: str = "") -> Client:
+    """The coordinator at `api`, or the live one of the home. Stop if there is none, or none yet;
+    it says where to read of the run `about` without one."""
     if api:
         return Client(api, os.environ.get("PREFMILL_TOKEN"))
     client = live(home)
     if client is None:
-        raise Stop(FAILED, _nobody(Home(home)))
+        raise Stop(FAILED, *_nobody(Home(home), about))
     return client
 
 
-def _nobody(home: Home) -> str:
+def _nobody(home: Home, about: str) -> Iterator[str]:
     if who := home.held_by():
-        return (
+        yield (
             f"error: prefmill is starting in {home.path}, or about to end ({who}): its coordinator "
             "does not answer; ask again in a moment"
         )
-    return (
+        return
+    yield (
         f"error: no coordinator runs in {home.path}; start one with `prefmill up`, or name one "
         "with --api"
     )
+    if about:
+        yield _dataset_of(about)
+
+
+def _dataset_of(wanted: str) -> str:
+    """What the dataset of a run tells, and where that is, if it is where `run` writes it."""
+    recipe = recipe_at(wanted)
+    folder = Path("out") / (recipe.name if recipe else wanted)
+    where = f"{folder}/" if (folder / "failures.jsonl").exists() else ""
+    return f"  its last dataset says what failed, and how it ended: {where}failures.jsonl, run.json"
 
 
 def live(home: str | None) -> Client | None:

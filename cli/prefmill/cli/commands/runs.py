@@ -38,7 +38,7 @@ def runs(api: str | None, home: str | None) -> None:
 @coordinator_options
 def status(name: str, api: str | None, home: str | None) -> None:
     """Show how far RUN (a name, an id, or a recipe) is."""
-    for line in status_lines(find(connect(api, home), name)):
+    for line in status_lines(find(connect(api, home, about=name), name)):
         click.echo(line)
 
 
@@ -95,7 +95,7 @@ def retry(name: str, api: str | None, home: str | None) -> None:
 def failures(name: str, api: str | None, home: str | None) -> None:
     """List the rows of RUN that failed, with the reason; after pooling, those of its newest
     dataset."""
-    client = connect(api, home)
+    client = connect(api, home, about=name)
     run = find(client, name)
     found = [line for row in client.failed_rows(run.id) for line in _failed(row)]
     found += _failed_after(client, run)
