@@ -134,9 +134,7 @@ async def _replies(ledger: Ledger, count: int) -> list[bytes]:
     return [
         BatchGenerated(
             batch=str(batch), run=run, slot=slot.id, cells=tuple(_cell(row) for row in each)
-        )
-        .model_dump_json()
-        .encode()
+        ).json()
         for batch, each in zip(ids, rows, strict=True)
     ]
 

@@ -114,7 +114,7 @@ def _offline(model: str) -> None:
     llm = LLM(model, **ENGINE, disable_log_stats=False)  # a service exports vLLM's metrics
 
     def once(kind: str, count: int) -> float:
-        asked: Any = [[_prompt(n).model_dump()] for n in range(count)]
+        asked: Any = [[_prompt(n).plain()] for n in range(count)]
         wanted: Any = {"max_tokens": LENGTHS[kind].most, "temperature": 1.0}
         wanted["stop_token_ids"] = LENGTHS[kind].stop_token_ids
         params = [SamplingParams(**wanted, seed=n) for n in range(count)]
@@ -229,14 +229,11 @@ async def _once(js: Any, replies: asyncio.Queue[bytes], kind: str, requests: int
     began = time.perf_counter()
     sent = [_batch(kind, first) for first in range(0, requests, ROWS)]
     await asyncio.gather(
-        *(
-            publish_work(js, "generate.v1.tiny", batch.model_dump_json().encode(), batch.id)
-            for batch in sent
-        )
+        *(publish_work(js, "generate.v1.tiny", batch.json(), batch.id) for batch in sent)
     )
     waiting, tokens = {batch.id for batch in sent}, 0
     while waiting:
-        reply = BatchGenerated.model_validate_json(await replies.get())
+        reply = BatchGenerated.read(await replies.get())
         if reply.batch in waiting:  # a reply may come twice, if its sender was stopped meanwhile
             waiting.discard(reply.batch)
             tokens += sum(cell.usage.output_tokens for cell in reply.cells)

@@ -13,6 +13,7 @@ from typing import Any, Self
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from prefmill.contracts.base import Wire
 from prefmill.contracts.chat import Message
 from prefmill.contracts.results import BatchDied, BatchGenerated, BatchJudged, Reply
 from prefmill.contracts.work import GenerateBatch, GenerateCell, GenerateRow, LaneKind
@@ -84,8 +85,10 @@ class Line:
         return self
 
     def _keep(self, message: Any, kept: list[Any]) -> Callable[[Msg], Any]:
+        reads = message.read if issubclass(message, Wire) else message.model_validate_json
+
         async def keep(msg: Msg) -> None:
-            kept.append(message.model_validate_json(msg.data))
+            kept.append(reads(msg.data))
             self._seen.set()
 
         return keep
@@ -110,7 +113,7 @@ class Line:
     async def publish(self, *batches: Any) -> None:
         for one in batches:
             subject = f"{'generate' if isinstance(one, GenerateBatch) else 'judge'}.v1.{one.lane}"
-            await publish_work(self.js, subject, one.model_dump_json().encode(), one.id)
+            await publish_work(self.js, subject, one.json(), one.id)
 
     def health(self, slug: str = "llama") -> LaneHealth | None:
         """As announced last, by whichever worker."""

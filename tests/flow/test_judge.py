@@ -98,9 +98,7 @@ async def test_a_rubric_that_is_not_installed_pauses_the_lane_and_counts_nothing
 ) -> None:
     async with line.judge(SPEC):
         await line.opened(SPEC)
-        await line.publish(
-            verdicts("", order=(0, 1, 2)).model_copy(update={"rubric": "ultrafeedbak"})
-        )
+        await line.publish(verdicts("", order=(0, 1, 2)).replace(rubric="ultrafeedbak"))
         await line.until(lambda: line.replies and line.health("gpt4") == "unusable")
     (reply,) = line.replies
     assert isinstance(reply, BatchJudged)

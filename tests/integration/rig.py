@@ -101,12 +101,12 @@ def failed(reply: Any, reason: str = "rejected") -> Any:
     """The same reply with every cell a failure of its own."""
     failure = Failure(reason=reason, detail="made up")
     cells = tuple(
-        cell.model_copy(update={"failure": failure, "text": None})
+        cell.replace(failure=failure, text=None)
         if isinstance(cell, GeneratedCell)
-        else cell.model_copy(update={"failure": failure, "readings": ()})
+        else cell.replace(failure=failure, readings=())
         for cell in reply.cells
     )
-    return reply.model_copy(update={"cells": cells})
+    return reply.replace(cells=cells)
 
 
 @dataclass
@@ -153,7 +153,7 @@ class Rig:
             while messages := await _fetch(subscription):
                 for message in messages:
                     model = channel.message
-                    taken.append(model.model_validate_json(message.data))  # type: ignore[arg-type]
+                    taken.append(model.read(message.data))  # type: ignore[arg-type]
                     if ack:
                         await message.ack_sync()
             await subscription.unsubscribe()
@@ -177,7 +177,7 @@ class Rig:
             subject=f"{kind}.v1.{batch.lane}",
             error="six deliveries",
             deliveries=6,
-            payload=batch.model_dump_json(),
+            payload=batch.json().decode(),
         )
         async with self.ledger.begin() as connection:
             await store_dead(connection, died)

@@ -48,7 +48,7 @@ async def test_a_lost_batch_waits_while_results_may_hold_its_answer(rig: Rig) ->
     await rig.step()
     batch = (await rig.take())[0]
     js = jetstream_of(rig.nc)
-    await js.publish("results.v1.generated", reply_to(batch).model_dump_json().encode())
+    await js.publish("results.v1.generated", reply_to(batch).json())
     for _ in range(3):
         assert await rig.streams.reconcile(rig.plan.lanes) == []
 
@@ -85,9 +85,9 @@ async def test_of_a_judged_batch_only_what_was_not_answered_is_asked_again(rig: 
     assert isinstance(batch, JudgeBatch)
     whole = judged(batch)
     by_row = {row: [cell for cell in whole.cells if cell.row == row] for row in range(3)}
-    (broken,) = failed(whole.model_copy(update={"cells": (by_row[2][1],)})).cells
+    (broken,) = failed(whole.replace(cells=(by_row[2][1],))).cells
     some = (*by_row[0], by_row[1][0], by_row[2][0], broken)
-    await rig.store(whole.model_copy(update={"cells": some}))
+    await rig.store(whole.replace(cells=some))
     assert await rig.step() == 2, "the row with a cell left out, and the row with a failed one"
     (again,) = await rig.take()
     assert isinstance(again, JudgeBatch)
@@ -103,7 +103,7 @@ async def test_a_split_reply_closes_its_batch_with_the_last_part(rig: Rig) -> No
     await rig.submit(recipe())
     await rig.step()
     batch = next(batch for batch in await rig.take() if isinstance(batch, GenerateBatch))
-    first = answered(batch, rows=[0]).model_copy(update={"final": False})
+    first = answered(batch, rows=[0]).replace(final=False)
     await rig.store(first)
     assert await rig.count("batch", "state = 1") == 2
     await rig.store(answered(batch, rows=[1, 2]))
@@ -274,10 +274,9 @@ async def test_an_unreadable_verdict_keeps_the_best_reading_when_attempts_are_us
             return reply
         failure = Failure(reason="unreadable")
         cells = tuple(
-            cell.model_copy(update={"failure": failure, "readings": readings[cell.attempt]})
-            for cell in reply.cells
+            cell.replace(failure=failure, readings=readings[cell.attempt]) for cell in reply.cells
         )
-        return reply.model_copy(update={"cells": cells})
+        return reply.replace(cells=cells)
 
     await rig.work(answer)  # type: ignore[arg-type]
     assert await rig.count("verdict", "attempt = 0 AND readings::text LIKE '%4.0%'") == 6

@@ -15,8 +15,8 @@ def here(name: str) -> dict[str, Any]:
 def answered_here(batch: Any) -> Any:
     """The reply of a worker whose engine says by which folder it answered."""
     reply: Any = reply_to(batch)
-    cells = [cell.model_copy(update={"model": f"{PLACE}/sim-7b"}) for cell in reply.cells]
-    return reply.model_copy(update={"cells": tuple(cells)})
+    cells = [cell.replace(model=f"{PLACE}/sim-7b") for cell in reply.cells]
+    return reply.replace(cells=tuple(cells))
 
 
 async def test_no_folder_of_a_model_stands_in_a_dataset(rig: Rig, tmp_path: Path) -> None:

@@ -33,14 +33,14 @@ async def left(rig: Rig, stream: str) -> int:
 async def sent(rig: Rig, *replies: Reply) -> None:
     for reply in replies:
         channel = GENERATED if reply.slot in rig.plan.desired.models.values() else JUDGED
-        body = reply.model_dump_json().encode()
+        body = reply.json()
         await jetstream_of(rig.nc).publish(channel.subject, body)
 
 
 def spoiled(reply: Any, **fields: Any) -> Any:
     """The same reply with something wrong in its first cell."""
-    first = reply.cells[0].model_copy(update=fields)
-    return reply.model_copy(update={"cells": (first, *reply.cells[1:])})
+    first = reply.cells[0].replace(**fields)
+    return reply.replace(cells=(first, *reply.cells[1:]))
 
 
 @pytest.mark.parametrize("wrong", [{"digest": "no hex"}, {"row": 2**70}, {"text": "a\0b"}])
@@ -64,6 +64,6 @@ async def test_of_many_replies_only_the_one_that_cannot_be_stored_is_buried(
 
 async def test_a_dead_batch_that_cannot_be_recorded_comes_back_no_more(rig: Rig) -> None:
     died = BatchDied(batch=str(2**70), subject="judge.v1.x", error="e", payload="{")
-    await jetstream_of(rig.nc).publish("dead.v1.judge", died.model_dump_json().encode())
+    await jetstream_of(rig.nc).publish("dead.v1.judge", died.json())
     await Handlers(rig.ledger).died(await in_hand(rig, DEAD_STREAM, 1))
     assert await left(rig, DEAD_STREAM) == 0

@@ -34,12 +34,12 @@ class Watched:
         reply = reply_to(batch)
         assert isinstance(reply, BatchJudged)
         cells = [
-            cell.model_copy(update={"readings": won(cell.row, cell.order)})
+            cell.replace(readings=won(cell.row, cell.order))
             if batch.rubric == "scripted-pairs"
             else cell
             for cell in reply.cells
         ]
-        return reply.model_copy(update={"cells": tuple(cells)})
+        return reply.replace(cells=tuple(cells))
 
     def counted(self) -> Counter[str]:
         return Counter(rubric for rubric, _, _ in self.cells)

@@ -83,9 +83,9 @@ class Trial:
 
     def _asked(self, model: ResolvedModel, sample: int = 0) -> ChatRequest:
         system = self._resolved.recipe.generate.system
-        turns = [message.model_dump() for message in self._prompt.messages]
+        turns = [message.plain() for message in self._prompt.messages]
         asked = conversation(turns, model, system, self._drawn(model, sample))
-        messages = tuple(Message.model_validate(turn) for turn in asked)
+        messages = tuple(Message.of(turn) for turn in asked)
         return ChatRequest(messages, model.params, self._seed(model))
 
     def _drawn(self, model: ResolvedModel, sample: int) -> Drawn | None:

@@ -16,7 +16,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from prefmill.contracts.base import Frozen
+from prefmill.contracts.base import Frozen, Wire
 from prefmill.contracts.results import BatchDied, BatchGenerated, BatchJudged
 from prefmill.contracts.work import GenerateBatch, JudgeBatch, LaneKind
 from prefmill.contracts.workers import BatchesWithdrawn, LanesOpened, WorkerAnnounced
@@ -26,7 +26,7 @@ from prefmill.contracts.workers import BatchesWithdrawn, LanesOpened, WorkerAnno
 class Channel:
     """One row of the table. `subject` ends in `.` where a lane's slug or a kind follows."""
 
-    message: type[Frozen]
+    message: type[Frozen] | type[Wire]
     subject: str
     stream: str | None
     sent_by: tuple[str, ...]

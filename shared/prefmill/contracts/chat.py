@@ -1,21 +1,22 @@
 """A conversation, the parameters of a completion, and what it used."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
+from msgspec import Meta
 from pydantic import AliasChoices, Field, JsonValue
 
-from prefmill.contracts.base import Frozen, Strict
+from prefmill.contracts.base import Strict, Wire
 
 Turn = Mapping[str, str]
 """A message as JSON holds it: `role` and `content`."""
 
 
-class Message(Frozen):
+class Message(Wire):
     """One turn of a conversation."""
 
-    role: Literal["system", "user", "assistant"] = Field(description="Who speaks.")
-    content: str = Field(description="What is said, as plain text.")
+    role: Annotated[Literal["system", "user", "assistant"], Meta(description="Who speaks.")]
+    content: Annotated[str, Meta(description="What is said, as plain text.")]
 
 
 class Params(Strict):
@@ -52,15 +53,15 @@ class Params(Strict):
         return base.model_copy(update={**mine, "stop": self.stop or base.stop})
 
 
-class Usage(Frozen):
+class Usage(Wire):
     """Tokens that a call was charged for."""
 
-    input_tokens: int = Field(default=0, ge=0, description="Tokens of the prompt.")
-    output_tokens: int = Field(default=0, ge=0, description="Tokens written, thinking included.")
+    input_tokens: Annotated[int, Meta(ge=0, description="Tokens of the prompt.")] = 0
+    output_tokens: Annotated[int, Meta(ge=0, description="Tokens written, thinking included.")] = 0
 
 
-class Failure(Frozen):
+class Failure(Wire):
     """Why a cell, a row or a lane has no result: a value, never an exception on the wire."""
 
-    reason: str = Field(description="A reason code, see prefmill.contracts.reasons.")
-    detail: str = Field(default="", description="What exactly happened, for a person.")
+    reason: Annotated[str, Meta(description="A reason code, see prefmill.contracts.reasons.")]
+    detail: Annotated[str, Meta(description="What exactly happened, for a person.")] = ""

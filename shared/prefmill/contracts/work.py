@@ -4,11 +4,11 @@ A batch has no meaning of its own. `run`, `slot`, `row`, `target` and `digest` a
 keys: opaque to a worker, which echoes them in its reply.
 """
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue
+from msgspec import Meta, field
 
-from prefmill.contracts.base import Frozen
+from prefmill.contracts.base import Wire
 from prefmill.contracts.chat import Message, Params
 
 LaneKind = Literal["generate", "judge"]
@@ -18,100 +18,117 @@ Shows = Literal["all", "each", "pairs"]
 where every pair is asked about in both orders."""
 
 
-class Reference(Frozen):
+class Reference(Wire):
     """What is known about the right answer to a prompt (UltraFeedback's world knowledge)."""
 
-    correct: tuple[str, ...] = Field(default=(), description="Answers known to be correct.")
-    incorrect: tuple[str, ...] = Field(default=(), description="Answers known to be wrong.")
-    note: str | None = Field(default=None, description="For example: rests on a false premise.")
+    correct: Annotated[tuple[str, ...], Meta(description="Answers known to be correct.")] = ()
+    incorrect: Annotated[tuple[str, ...], Meta(description="Answers known to be wrong.")] = ()
+    note: Annotated[str | None, Meta(description="For example: rests on a false premise.")] = None
 
 
-class GenerateCell(Frozen):
+class GenerateCell(Wire):
     """One answer wanted."""
 
-    sample: int = Field(ge=0, description="Which of several samples of this model.")
-    attempt: int = Field(ge=0, description="Counted attempts before this one.")
-    last: bool = Field(description="No attempt follows when this one fails.")
-    seed: int = Field(ge=0, description="63 bits, from recipe seed, content, slot and attempt.")
-    digest: str = Field(description="Request digest, hex.")
-    principle: str | None = Field(
-        default=None, description="Name of the principle drawn for this answer."
-    )
-    system: str | None = Field(
-        default=None, description="Its wording, which the system prompt holds already: echoed."
-    )
+    sample: Annotated[int, Meta(ge=0, description="Which of several samples of this model.")]
+    attempt: Annotated[int, Meta(ge=0, description="Counted attempts before this one.")]
+    last: Annotated[bool, Meta(description="No attempt follows when this one fails.")]
+    seed: Annotated[
+        int, Meta(ge=0, description="63 bits, from recipe seed, content, slot and attempt.")
+    ]
+    digest: Annotated[str, Meta(description="Request digest, hex.")]
+    principle: Annotated[
+        str | None, Meta(description="Name of the principle drawn for this answer.")
+    ] = None
+    system: Annotated[
+        str | None, Meta(description="Its wording, which the system prompt holds already: echoed.")
+    ] = None
 
 
-class GenerateRow(Frozen):
+class GenerateRow(Wire):
     """One prompt with the answers wanted for it. A row whose answers begin with different system
     prompts stands in its batch once for each of them."""
 
-    row: int = Field(ge=0, description="Position of the row in its run.")
-    messages: tuple[Message, ...] = Field(description="The conversation to go on with.")
-    cells: tuple[GenerateCell, ...] = Field(description="Answers wanted.")
+    row: Annotated[int, Meta(ge=0, description="Position of the row in its run.")]
+    messages: Annotated[tuple[Message, ...], Meta(description="The conversation to go on with.")]
+    cells: Annotated[tuple[GenerateCell, ...], Meta(description="Answers wanted.")]
 
 
-class JudgeCell(Frozen):
+class JudgeCell(Wire):
     """One verdict wanted: one call, about the texts shown."""
 
-    aspect: str = Field(description="What is judged, by the rubric's name for it.")
-    sample: int = Field(ge=0, description="Which of several samples of this judge.")
-    attempt: int = Field(ge=0, description="Counted attempts before this one.")
-    last: bool = Field(description="No attempt follows when this one fails.")
-    seed: int = Field(ge=0, description="63 bits, from recipe seed, content, slot and attempt.")
-    target: str = Field(
-        default="", description="The ledger's key of the ordered set of generations shown, hex."
-    )
-    order: tuple[int, ...] = Field(
-        description="Index into the row's `generations` per shown position: all, one or two."
-    )
-    digest: str = Field(description="Request digest, hex.")
+    aspect: Annotated[str, Meta(description="What is judged, by the rubric's name for it.")]
+    sample: Annotated[int, Meta(ge=0, description="Which of several samples of this judge.")]
+    attempt: Annotated[int, Meta(ge=0, description="Counted attempts before this one.")]
+    last: Annotated[bool, Meta(description="No attempt follows when this one fails.")]
+    seed: Annotated[
+        int, Meta(ge=0, description="63 bits, from recipe seed, content, slot and attempt.")
+    ]
+    target: Annotated[
+        str, Meta(description="The ledger's key of the ordered set of generations shown, hex.")
+    ] = ""
+    order: Annotated[
+        tuple[int, ...],
+        Meta(description="Index into the row's `generations` per shown position: all, one or two."),
+    ]
+    digest: Annotated[str, Meta(description="Request digest, hex.")]
 
 
-class JudgeRow(Frozen):
+class JudgeRow(Wire):
     """One prompt with its usable generations, and the verdicts wanted on them."""
 
-    row: int = Field(ge=0, description="Position of the row in its run.")
-    instruction: str = Field(description="The last user turn.")
-    history: tuple[Message, ...] = Field(
-        default=(), description="What came before it: a system prompt, earlier turns."
-    )
-    reference: Reference | None = Field(default=None, description="Known answers, if any.")
-    generations: tuple[str, ...] = Field(description="Usable texts, in the row's own order.")
-    principles: tuple[str | None, ...] = Field(
-        default=(),
-        description="What each of them was told to live up to, in these words; () where none was.",
-    )
-    cells: tuple[JudgeCell, ...] = Field(description="Verdicts wanted.")
+    row: Annotated[int, Meta(ge=0, description="Position of the row in its run.")]
+    instruction: Annotated[str, Meta(description="The last user turn.")]
+    history: Annotated[
+        tuple[Message, ...],
+        Meta(description="What came before it: a system prompt, earlier turns."),
+    ] = ()
+    reference: Annotated[Reference | None, Meta(description="Known answers, if any.")] = None
+    generations: Annotated[
+        tuple[str, ...], Meta(description="Usable texts, in the row's own order.")
+    ]
+    principles: Annotated[
+        tuple[str | None, ...],
+        Meta(
+            description="What each of them was told to live up to, in these words; () where none "
+            "was."
+        ),
+    ] = ()
+    cells: Annotated[tuple[JudgeCell, ...], Meta(description="Verdicts wanted.")]
 
 
-class Batch(Frozen):
+class Batch(Wire):
     """What both kinds of batches carry."""
 
-    id: str = Field(description="Batch id; also its Nats-Msg-Id.")
-    run: int = Field(description="The run's key in the ledger.")
-    slot: int = Field(description="The slot's key in the ledger: one model or judge of a run.")
-    lane: str = Field(description="Slug of the lane it travels on.")
-    lane_digest: str = Field(description="What the worker must serve; it refuses any other.")
-    params: Params = Field(default=Params(), description="Sampling parameters of every call.")
+    id: Annotated[str, Meta(description="Batch id; also its Nats-Msg-Id.")]
+    run: Annotated[int, Meta(description="The run's key in the ledger.")]
+    slot: Annotated[
+        int, Meta(description="The slot's key in the ledger: one model or judge of a run.")
+    ]
+    lane: Annotated[str, Meta(description="Slug of the lane it travels on.")]
+    lane_digest: Annotated[
+        str, Meta(description="What the worker must serve; it refuses any other.")
+    ]
+    params: Annotated[Params, Meta(description="Sampling parameters of every call.")] = Params()
 
 
 class GenerateBatch(Batch):
     """Generate the wanted answers."""
 
-    rows: tuple[GenerateRow, ...] = Field(description="Prompts.")
+    rows: Annotated[tuple[GenerateRow, ...], Meta(description="Prompts.")]
 
 
 class JudgeBatch(Batch):
     """Judge the wanted verdicts."""
 
-    rubric: str = Field(description="Name of the rubric plugin.")
-    rubric_options: dict[str, JsonValue] = Field(
-        default_factory=dict, description="Its options, as the plugin's own model dumps them."
-    )
-    plugins: dict[str, str] = Field(
-        default={},
-        description="The local file that has the rubric, where no distribution does, and its "
-        "SHA-256: only in a stack of one's own.",
-    )
-    rows: tuple[JudgeRow, ...] = Field(description="Prompts with generations.")
+    rubric: Annotated[str, Meta(description="Name of the rubric plugin.")]
+    rubric_options: Annotated[
+        dict[str, Any], Meta(description="Its options, as the plugin's own model dumps them.")
+    ] = field(default_factory=dict)
+    plugins: Annotated[
+        dict[str, str],
+        Meta(
+            description="The local file that has the rubric, where no distribution does, and its "
+            "SHA-256: only in a stack of one's own."
+        ),
+    ] = field(default_factory=dict)
+    rows: Annotated[tuple[JudgeRow, ...], Meta(description="Prompts with generations.")]

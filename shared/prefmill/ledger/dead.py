@@ -41,7 +41,7 @@ def parsed(subject: str, payload: str) -> GenerateBatch | JudgeBatch | None:
     read."""
     model = JudgeBatch if subject.startswith("judge.") else GenerateBatch
     try:
-        work = model.model_validate_json(payload)
+        work = model.read(payload)
         cells_of(work)
     except ValueError:
         return None

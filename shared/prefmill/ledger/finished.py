@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
-from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prefmill.contracts.chat import Failure
@@ -13,7 +13,7 @@ from prefmill.contracts.results import Reading
 from prefmill.contracts.rows import Prompt
 from prefmill.ledger.lost import LOST_CELLS
 
-READINGS: TypeAdapter[tuple[Reading, ...]] = TypeAdapter(tuple[Reading, ...])
+READINGS: Final = msgspec.json.Decoder(tuple[Reading, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,12 @@ async def stored_rows(
     where: dict[str, Any] = {"run": run_id, "rows": list(positions)}
     rows: dict[int, StoredRow] = {}
     for position, body, content, models, given in await connection.execute(_PROMPTS, where):
-        prompt = Prompt.model_validate_json(body)
+        prompt = Prompt.read(body)
         rows[position] = StoredRow(position, prompt, content, tuple(models), given)
     for position, slot, sample, *answer in await connection.execute(_ANSWERS, where):
         rows[position].answers[slot, sample] = StoredAnswer(*answer)
     for position, *key, model, shown, readings, raw in await connection.execute(_VERDICTS, where):
-        read = READINGS.validate_json(readings)
+        read = READINGS.decode(readings)
         slot, aspect, sample, target = key
         verdict = StoredVerdict(model, tuple(shown), read, raw)
         rows[position].verdicts[slot, aspect, sample, target] = verdict

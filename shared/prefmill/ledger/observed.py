@@ -114,7 +114,7 @@ async def slot_names(connection: AsyncConnection, ids: Sequence[int]) -> dict[in
 async def first_prompts(connection: AsyncConnection, run_id: int, rows: int) -> list[Prompt]:
     """The prompts at the first positions of a run."""
     found = await connection.execute(_FIRST, {"run": run_id, "rows": rows})
-    return [Prompt.model_validate_json(body) for (body,) in found]
+    return [Prompt.read(body) for (body,) in found]
 
 
 async def dead_letters(connection: AsyncConnection) -> dict[str, int]:
@@ -144,6 +144,6 @@ async def latest_ratings(
     found = defaultdict(lambda: defaultdict(list))
     values = {"run": run_id, "rows": rows}
     for position, slot, aspect, target, readings in await connection.execute(_LATEST, values):
-        ratings = [reading.rating for reading in READINGS.validate_json(readings)]
+        ratings = [reading.rating for reading in READINGS.decode(readings)]
         found[position, aspect, target][slot].append(ratings)
     return [(aspect, dict(slots)) for (_, aspect, _), slots in found.items()]

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from pydantic import TypeAdapter
-from pydantic_core import to_json
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prefmill.contracts.chat import Usage
@@ -27,6 +26,7 @@ from prefmill.contracts.results import (
 )
 from prefmill.ledger import statements
 from prefmill.ledger.arrays import Columns, columns, hashes, numbers
+from prefmill.ledger.finished import READINGS
 from prefmill.ledger.runs import NOTICE
 
 Key = tuple[int, int]
@@ -34,8 +34,6 @@ Key = tuple[int, int]
 
 Numbered = tuple[Key, Any]
 """A cell with the run and slot it belongs to."""
-
-_READINGS = TypeAdapter(tuple[Reading, ...])
 
 
 async def store_replies(connection: AsyncConnection, replies: Sequence[Reply]) -> None:
@@ -159,7 +157,7 @@ def _verdict_columns(verdicts: Sequence[tuple[Key, JudgedCell]]) -> Columns:
         "target": hashes([bytes.fromhex(cell.target) for cell in cells]),
         "digest": hashes([bytes.fromhex(cell.digest) for cell in cells]),
         "shown": [_places(cell.order) for cell in cells],
-        "readings": [to_json(cell.readings, exclude_none=True).decode() for cell in cells],
+        "readings": [_json(cell.readings) for cell in cells],
         "raw": [cell.raw for cell in cells],
         **_calls(cells),
     }
@@ -206,9 +204,13 @@ def _places(order: tuple[int, ...]) -> str:
     return ",".join([str(places[generation]) for generation in order])
 
 
+def _json(readings: tuple[Reading, ...]) -> str:
+    return msgspec.json.encode(readings).decode()
+
+
 def _readings(cell: Completed) -> str | None:
     readings = getattr(cell, "readings", ())
-    return to_json(readings, exclude_none=True).decode() if readings else None
+    return _json(readings) if readings else None
 
 
 async def _store_best(
@@ -222,7 +224,7 @@ async def _store_best(
             continue
         if cell.failure.reason == UNREADABLE and (best := await _best(connection, key, cell)):
             closed.add(_cell_key(key, cell))
-            free = best.model_copy(update={"usage": Usage()})
+            free = best.replace(usage=Usage())
             stored = await connection.execute(statements.VERDICTS, _verdict_columns([(key, free)]))
             counts.calls(stored, "done")
     return closed
@@ -231,14 +233,12 @@ async def _store_best(
 async def _best(connection: AsyncConnection, key: Key, cell: JudgedCell) -> JudgedCell | None:
     where = dict(zip(CELL, _cell_key(key, cell), strict=True))
     attempts = [
-        cell.model_copy(
-            update={
-                "attempt": number,
-                "readings": _READINGS.validate_json(readings),
-                "order": tuple(shown),
-                "raw": raw,
-                "model": model,
-            }
+        cell.replace(
+            attempt=number,
+            readings=READINGS.decode(readings),
+            order=tuple(shown),
+            raw=raw,
+            model=model,
         )
         for number, readings, shown, raw, model in await connection.execute(
             statements.BEST_ATTEMPT, where

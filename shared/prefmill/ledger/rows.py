@@ -70,7 +70,7 @@ async def insert_rows(connection: AsyncConnection, run_id: int, rows: Sequence[L
             "run_id": run_id,
             "positions": numbers([row.position for row in rows]),
             "row_ids": [row.prompt.id for row in rows],
-            "bodies": [row.prompt.model_dump_json(exclude_defaults=True) for row in rows],
+            "bodies": [row.prompt.json().decode() for row in rows],
             "contents": hashes([row.content for row in rows]),
             "models": ["\x1f".join(row.models) for row in rows],
             "given": numbers([bool(row.prompt.responses) for row in rows]),

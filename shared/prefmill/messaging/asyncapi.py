@@ -13,6 +13,7 @@ from faststream.specification import AsyncAPI
 from faststream.specification.asyncapi import get_asyncapi_html
 from faststream.specification.base import Specification
 
+from prefmill.contracts.base import model_of
 from prefmill.contracts.channels import CHANNELS, Channel
 
 
@@ -46,7 +47,7 @@ def _declare(broker: NatsBroker, channel: Channel) -> None:
         f"{channel.subject}*" if channel.subject.endswith(".") else channel.subject,
         title=channel.message.__name__,
         description=f"{channel.message.__doc__} Sent by {', '.join(channel.sent_by)}{stream}.",
-        schema=channel.message,
+        schema=model_of(channel.message),
         stream=JStream(channel.stream, declare=False) if channel.stream else None,
     )
 

@@ -114,11 +114,11 @@ class Held:
             deliveries=self.deliveries,
             payload=self.data.decode("utf-8", "replace"),
         )
-        body = died.model_dump_json().encode()
+        body = died.json()
         if len(body) <= _DEAD_BYTES:
             return body
         note = f"{error} (its {len(self.data)} bytes are too many to be kept here)"
-        return died.model_copy(update={"payload": "", "error": note}).model_dump_json().encode()
+        return died.replace(payload="", error=note).json()
 
     async def _settle(self, verdict: bytes) -> bool:
         for attempt in range(self._ack_tries):

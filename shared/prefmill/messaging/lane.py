@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import DecodeError
 from nats.aio.client import Client
-from pydantic import ValidationError
 
 from prefmill.contracts.channels import WORK, Channel
 from prefmill.contracts.reasons import UNUSABLE
@@ -162,9 +162,9 @@ class Lane:
     async def _take(self, group: Sequence[Held]) -> None:
         for held in group:
             try:
-                batch = self._work.batch.model_validate_json(held.data)
-            except ValidationError as error:
-                await held.bury(f"not a {self._work.batch.__name__}: {_first(error)}")
+                batch = self._work.batch.read(held.data)
+            except DecodeError as error:
+                await held.bury(f"not a {self._work.batch.__name__}: {error}")
             else:
                 await self._accept(held, batch)
 
@@ -228,15 +228,13 @@ class Lane:
 
     async def _reply(self, job: Job, problem: LaneProblem | None) -> None:
         """The reply first, acknowledged by the stream; then the batch."""
-        reply = self._work.reply.model_validate(
-            {
-                "batch": job.batch.id,
-                "run": job.batch.run,
-                "slot": job.batch.slot,
-                "worker": self._around.worker,
-                "problem": problem,
-                "cells": tuple(job.answered),
-            }
+        reply = self._work.reply(
+            batch=job.batch.id,
+            run=job.batch.run,
+            slot=job.batch.slot,
+            worker=self._around.worker,
+            problem=problem,
+            cells=tuple(job.answered),
         )
         for message in messages_of(reply):
             await self._send(message, job.step.headers)
@@ -291,8 +289,3 @@ class Lane:
 
 async def _never(_row: Any, _cell: Any) -> Completed:
     raise AssertionError("a batch without cells was asked for one")
-
-
-def _first(error: ValidationError) -> str:
-    problem = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"

@@ -1,7 +1,9 @@
 """Replies in parts that fit into a NATS message."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
+
+from msgspec import structs
 
 from prefmill.contracts.chat import Failure
 from prefmill.contracts.reasons import REJECTED
@@ -16,16 +18,22 @@ _ENVELOPE_BYTES: Final = 4_096
 def messages_of(reply: Reply, most_bytes: int = MOST_BYTES) -> Iterator[bytes]:
     """The reply's JSON, or those of its parts: all but the last are not `final`.
 
-    A cell that is too large by itself becomes a failure that says so.
+    A cell that is too large by itself becomes a failure that says so; so does one that its reader
+    would not take: a plugin has put into it what does not belong there.
     """
-    whole = reply.model_dump_json().encode()
+    try:
+        whole = reply.json()
+        type(reply).read(whole)
+    except (ValueError, TypeError):
+        reply = reply.replace(cells=tuple(map(_readable, _cells(reply))))
+        whole = reply.json()
     if len(whole) <= most_bytes:
         yield whole
         return
     groups = list(_groups(_cells(reply), most_bytes - _ENVELOPE_BYTES))
     for place, cells in enumerate(groups, start=1):
-        part: dict[str, Any] = {"cells": tuple(cells), "final": place == len(groups)}
-        yield reply.model_copy(update=part).model_dump_json().encode()
+        final = place == len(groups)
+        yield reply.replace(cells=tuple(cells), final=final).json()
 
 
 def _groups(cells: Sequence[Completed], most_bytes: int) -> Iterator[list[Completed]]:
@@ -42,18 +50,27 @@ def _groups(cells: Sequence[Completed], most_bytes: int) -> Iterator[list[Comple
 
 
 def _fitting(cell: Completed, most_bytes: int) -> tuple[Completed, int]:
-    length = len(cell.model_dump_json().encode())
+    length = len(cell.json())
     if length <= most_bytes:
         return cell, length
     failed = _without_texts(cell, f"an answer of {length} bytes does not fit into a message")
-    return failed, len(failed.model_dump_json().encode())
+    return failed, len(failed.json())
+
+
+def _readable(cell: Completed) -> Completed:
+    try:
+        return type(cell).read(cell.json())
+    except (ValueError, TypeError) as error:
+        why = f"a bug in the engine or the rubric: {error}"
+        keys = {f.name: getattr(cell, f.name) for f in structs.fields(cell) if f.required}
+        return type(cell)(**keys, failure=Failure(reason=REJECTED, detail=why))
 
 
 def _without_texts(cell: Completed, why: str) -> Completed:
     failure = Failure(reason=REJECTED, detail=f"{why}; ask for fewer tokens")
     empty = {"text": None, "raw": "", "readings": ()}
-    update = {name: value for name, value in empty.items() if name in type(cell).model_fields}
-    return cell.model_copy(update={**update, "failure": failure})
+    update = {name: value for name, value in empty.items() if name in cell.__struct_fields__}
+    return cell.replace(**update, failure=failure)
 
 
 def _cells(reply: Reply) -> Sequence[Completed]:

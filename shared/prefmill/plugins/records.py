@@ -20,6 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
 
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
 from prefmill.contracts.rows import Generation, Prompt
 from prefmill.plugins.format import ScoredRow
 from prefmill.plugins.registry import nearest
@@ -40,18 +42,20 @@ _OF_PROMPT: Final = frozenset(PROMPT_FIELDS) - {"id"}
 _AFTERWARDS: Final = frozenset({"instruction", "system", "history", "metadata"})
 """What of the prompt may be changed after pooling."""
 
+_JSON: Final = TypeAdapter[JsonValue](JsonValue)
+
 
 def prompt_record(prompt: Prompt) -> Record:
     """A prompt that was loaded."""
-    messages = [message.model_dump() for message in prompt.messages]
+    messages = [message.plain() for message in prompt.messages]
     opens = messages[0]["role"] == "system"
     return {
         "id": prompt.id,
         "instruction": messages[-1]["content"],
         "system": messages[0]["content"] if opens else None,
         "history": messages[opens:-1],
-        "reference": prompt.reference.model_dump(mode="json") if prompt.reference else None,
-        "responses": [given.model_dump() for given in prompt.responses],
+        "reference": prompt.reference.plain() if prompt.reference else None,
+        "responses": [given.plain() for given in prompt.responses],
         "metadata": dict(prompt.metadata),
     }
 
@@ -91,7 +95,7 @@ def scored_with(row: ScoredRow, record: Record) -> ScoredRow:
         prompt = _changed(prompt, known | record, changed & _AFTERWARDS)
     if "generations" in changed:
         generations = _texts(generations, record["generations"])
-    finished = row.row.model_copy(update={"prompt": prompt, "generations": generations})
+    finished = row.row.replace(prompt=prompt, generations=generations)
     scores = scores_in(record["scores"], len(generations)) if "scores" in changed else row.scores
     return replace(row, row=finished, scores=scores)
 
@@ -132,14 +136,25 @@ def _same(one: Any, other: Any) -> bool:
 
 def _changed(prompt: Prompt, record: Record, changed: frozenset[str]) -> Prompt:
     record = prompt_record(prompt) | record
-    values = prompt.model_dump(exclude={"messages"}) | {
-        name: record[name] for name in changed & set(Prompt.model_fields)
+    values = prompt.plain() | {
+        name: record[name] for name in changed & set(Prompt.__struct_fields__)
     }
     if not isinstance(record["instruction"], str) or not record["instruction"].strip():
         raise ValueError("the instruction is no text, or empty")
     system = [] if not record["system"] else [{"role": "system", "content": record["system"]}]
     turn = {"role": "user", "content": record["instruction"]}
-    return Prompt.model_validate({**values, "messages": [*system, *record["history"], turn]})
+    made = Prompt.of({**values, "messages": [*system, *record["history"], turn]})
+    return made.replace(metadata=_json("metadata", made.metadata))
+
+
+def _json(name: str, value: Any) -> Any:
+    """What a dataset can hold and the ledger gives back as it was."""
+    try:
+        return _JSON.validate_python(value)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(map(str, (name, *problem["loc"])))
+        raise ValueError(f"{where}: {problem['msg']}") from error
 
 
 def _texts(generations: Sequence[Generation], texts: Any) -> tuple[Generation, ...]:
@@ -149,4 +164,4 @@ def _texts(generations: Sequence[Generation], texts: Any) -> tuple[Generation, .
         if text is not None and not isinstance(text, str):
             raise ValueError(f"{text!r} is no generation; give a text, or None")
     pairs = zip(generations, texts, strict=True)
-    return tuple(generation.model_copy(update={"text": text}) for generation, text in pairs)
+    return tuple(generation.replace(text=text) for generation, text in pairs)

@@ -102,7 +102,7 @@ class Chain:
                 return prompt_with(prompt, found)
             except ValueError as error:
                 found = BEFORE.failure(BEFORE.where, error)
-        return prompt.model_copy(update={"failure": found})
+        return prompt.replace(failure=found)
 
     def scored(self, row: ScoredRow) -> ScoredRow:
         """The row as formats see it; one that is not loaded, or not finished, passes by."""

@@ -16,10 +16,10 @@ TEXTS = st.text(st.characters(codec=None), max_size=20)
 def test_the_content_of_a_row_is_its_canonical_json_whatever_its_characters(
     turns: list[str], responses: list[str | None]
 ) -> None:
-    prompt = Prompt.model_construct(
+    prompt = Prompt(
         id="0",
-        messages=tuple(Message.model_construct(role="user", content=turn) for turn in turns),
-        responses=tuple(GivenResponse.model_construct(model="m", text=text) for text in responses),
+        messages=tuple(Message(role="user", content=turn) for turn in turns),
+        responses=tuple(GivenResponse(model="m", text=text) for text in responses),
     )
     said = [("user", turn) for turn in turns], None, [("m", text) for text in responses]
     assert content_of(prompt) == digest_of(*said)
@@ -27,7 +27,7 @@ def test_the_content_of_a_row_is_its_canonical_json_whatever_its_characters(
 
 def test_a_reference_is_part_of_what_a_row_asks() -> None:
     asks = Prompt(id="0", messages=(Message(role="user", content="hi"),))
-    knows = asks.model_copy(update={"reference": Reference(correct=("yes",))})
+    knows = asks.replace(reference=Reference(correct=("yes",)))
     turns = [("user", "hi")]
     known = {"correct": ["yes"], "incorrect": [], "note": None}
     assert content_of(knows) == digest_of(turns, known, []) != content_of(asks)

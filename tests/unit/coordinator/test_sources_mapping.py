@@ -18,7 +18,7 @@ from prefmill.plugins.errors import RecipeError
 
 def prompt_of(record: Mapping[str, Any], position: int = 0, **columns: str) -> Prompt:
     made = PromptMapping(Columns(columns), max_chars=1000).prompt(record, position)
-    assert Prompt.model_validate_json(made.model_dump_json()) == made
+    assert Prompt.read(made.json()) == made
     return made
 
 
@@ -165,7 +165,7 @@ STORABLE = st.characters(exclude_characters="\x00", exclude_categories=["Cs"])
 def test_no_record_of_json_raises_and_every_column_finds_a_place(record: dict[str, Any]) -> None:
     prompt = PromptMapping(Columns({}), max_chars=100).prompt(record, 5)
 
-    assert prompt.model_dump_json()
+    assert prompt.json()
     assert (prompt.failure is None) == bool(prompt.messages)
     used = len(record) - len(prompt.metadata)
     assert 0 <= used <= 3

@@ -48,7 +48,7 @@ def test_any_answer_gives_one_reading_per_text(name, answer, texts):
     assert len(readings) == texts
     for reading in readings:
         assert (reading.rating is not None) == (reading.status == RATED)
-        assert Reading.model_validate_json(reading.model_dump_json()) == reading
+        assert Reading.read(reading.json()) == reading
 
 
 WORDS = st.lists(

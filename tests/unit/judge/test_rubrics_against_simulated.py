@@ -139,7 +139,7 @@ async def test_several_texts_have_numbered_tags():
 
 
 async def test_texts_of_equal_quality_are_a_tie():
-    row = ROW.model_copy(update={"generations": (ROW.generations[0], "X. " + ROW.generations[0])})
+    row = ROW.replace(generations=(ROW.generations[0], "X. " + ROW.generations[0]))
     engine = SimulatedEngine(SimulatedOptions(model="judge"))
     rubric = made(PAIRS["pairwise"])
     question = rubric.ask(row, "preference", (0, 1))

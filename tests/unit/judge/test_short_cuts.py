@@ -51,7 +51,6 @@ ROWS = st.builds(
     history=st.lists(st.builds(Message, role=st.just("user"), content=TEXTS), max_size=1),
     reference=st.none() | st.builds(Reference, correct=st.lists(TEXTS, max_size=1)),
     generations=st.lists(TEXTS, min_size=1, max_size=4),
-    target=st.just(""),
     cells=st.just(()),
 )
 

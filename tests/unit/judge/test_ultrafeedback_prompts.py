@@ -27,19 +27,17 @@ BARE = JudgeRow(
     generations=("Sydney.", "Canberra, since 1913.\n\nBefore that, Melbourne.", "No idea."),
     cells=(),
 )
-FULL = BARE.model_copy(
-    update={
-        "history": (
-            Message(role="system", content="Be brief."),
-            Message(role="user", content="Hello!"),
-            Message(role="assistant", content="Hello. What would you like to know?"),
-        ),
-        "reference": Reference(
-            correct=("Canberra", "It is Canberra."),
-            incorrect=("Sydney",),
-            note="Often taken for Sydney.",
-        ),
-    }
+FULL = BARE.replace(
+    history=(
+        Message(role="system", content="Be brief."),
+        Message(role="user", content="Hello!"),
+        Message(role="assistant", content="Hello. What would you like to know?"),
+    ),
+    reference=Reference(
+        correct=("Canberra", "It is Canberra."),
+        incorrect=("Sydney",),
+        note="Often taken for Sydney.",
+    ),
 )
 
 
@@ -92,20 +90,18 @@ def test_only_the_aspects_named_are_told_the_reference():
 def test_a_judge_that_is_told_references_hears_when_there_is_none():
     assert "No reference answer" in shown(BARE, "truthfulness", (0,))
     assert "No reference answer" not in shown(BARE, "honesty", (0,))
-    empty = BARE.model_copy(update={"reference": Reference()})
+    empty = BARE.replace(reference=Reference())
     assert shown(empty, "truthfulness", (0,)) == shown(BARE, "truthfulness", (0,))
 
 
 def test_a_note_alone_is_a_reference():
-    row = BARE.model_copy(update={"reference": Reference(note="Rests on a false premise.")})
+    row = BARE.replace(reference=Reference(note="Rests on a false premise."))
     text = shown(row, "truthfulness", (0,))
     assert "<reference>\nNote: Rests on a false premise.\n</reference>" in text
 
 
 def test_foreign_text_is_never_a_template():
-    row = BARE.model_copy(
-        update={"instruction": "{{ 1 + 1 }}", "generations": ("{% raw %}", "{{ instruction }}")}
-    )
+    row = BARE.replace(instruction="{{ 1 + 1 }}", generations=("{% raw %}", "{{ instruction }}"))
     user = RUBRIC.ask(row, "honesty", (0, 1)).messages[-1].content
     assert "<instruction>\n{{ 1 + 1 }}\n</instruction>" in user
     assert "<text 1>\n{% raw %}\n</text 1>\n\n<text 2>\n{{ instruction }}\n</text 2>" in user

@@ -1,9 +1,18 @@
 """Replies in parts: every cell exactly once, no message too large, only the last one final."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefmill.contracts.results import BatchGenerated, BatchJudged, GeneratedCell, JudgedCell
+from prefmill.contracts.chat import Usage
+from prefmill.contracts.results import (
+    BatchGenerated,
+    BatchJudged,
+    GeneratedCell,
+    JudgedCell,
+    Reading,
+)
 from prefmill.messaging.replies import messages_of
 
 
@@ -20,7 +29,7 @@ def reply(*texts: str) -> BatchGenerated:
 def test_the_parts_of_a_reply_hold_every_cell_once_and_fit(texts: list[str]) -> None:
     whole = reply(*texts)
     messages = list(messages_of(whole, most_bytes=40_000))
-    parts = [BatchGenerated.model_validate_json(message) for message in messages]
+    parts = [BatchGenerated.read(message) for message in messages]
     assert all(len(message) <= 40_000 for message in messages)
     assert tuple(cell for part in parts for cell in part.cells) == whole.cells
     assert [part.final for part in parts] == [False] * (len(parts) - 1) + [True]
@@ -33,12 +42,12 @@ def test_a_reply_that_fits_is_one_message() -> None:
 
 def test_a_reply_without_cells_is_one_final_message() -> None:
     (message,) = messages_of(reply())
-    assert BatchGenerated.model_validate_json(message).final
+    assert BatchGenerated.read(message).final
 
 
 def test_an_answer_too_large_for_any_message_becomes_a_failure_that_says_so() -> None:
     parts = [
-        BatchGenerated.model_validate_json(message)
+        BatchGenerated.read(message)
         for message in messages_of(reply("a", "x" * 50_000, "b"), most_bytes=20_000)
     ]
     cells = [cell for part in parts for cell in part.cells]
@@ -62,6 +71,30 @@ def test_a_verdict_too_large_for_any_message_loses_its_raw_text_and_says_so() ->
     )
     whole = BatchJudged(batch="b", run=1, slot=2, cells=(verdict,))
     (message,) = messages_of(whole, most_bytes=20_000)
-    (kept,) = BatchJudged.model_validate_json(message).cells
+    (kept,) = BatchJudged.read(message).cells
     assert kept.raw == ""
     assert kept.failure
+
+
+def test_what_its_reader_would_not_take_is_one_failed_cell_not_a_lost_reply() -> None:
+    numbers: Any = {"input_tokens": None, "output_tokens": 3}
+    broken = cell(1, "b").replace(usage=Usage(**numbers))
+    (message,) = messages_of(reply("a", "b", "c").replace(cells=(cell(0, "a"), broken)))
+    whole, failed = BatchGenerated.read(message).cells
+    assert whole == cell(0, "a")
+    assert failed.failure
+    assert (failed.row, failed.text, failed.failure.reason) == (1, None, "rejected")
+    assert "Expected `int`, got `null` - at `$.usage.input_tokens`" in failed.failure.detail
+
+
+def test_a_reading_of_a_plugin_that_is_no_number_is_one_failed_verdict() -> None:
+    rating: Any = "four"
+    verdict = JudgedCell(
+        row=1, sample=0, attempt=0, last=True, digest="d", aspect="a", target="t", order=(0, 1),
+        readings=(Reading(status="rated", rating=rating),),
+    )  # fmt: skip
+    (message,) = messages_of(BatchJudged(batch="b", run=1, slot=2, cells=(verdict,)))
+    (failed,) = BatchJudged.read(message).cells
+    assert failed.failure
+    assert (failed.order, failed.readings, failed.last) == ((0, 1), (), True)
+    assert "got `str` - at `$.readings[0].rating`" in failed.failure.detail

@@ -31,7 +31,7 @@ def verdict(judge: str, aspect: str, ratings: Sequence[float | str | None]) -> V
     readings = tuple(map(reading, ratings))
     if aspect == "truthfulness":
         readings = tuple(
-            given.model_copy(update={"types": ("1", "3"), "rationale_for_rating": "Two errors."})
+            given.replace(types=("1", "3"), rationale_for_rating="Two errors.")
             if given.status == RATED
             else given
             for given in readings
@@ -113,7 +113,7 @@ def all_kinds() -> list[FinishedRow]:
             [failed(judge, aspect) for judge in JUDGES for aspect in ASPECTS],
         ),
         row(6, [None, None], []),
-        row(7, ["Early.", "Late."], []).model_copy(update={"open_cells": 4}),
+        row(7, ["Early.", "Late."], []).replace(open_cells=4),
         row(8, [], [], failure=Failure(reason="not-text", detail="a list")),
         row(9, ["Same.", " Same.\n"], jury([1, 5], [1, 5])),
     ]

@@ -120,7 +120,7 @@ def test_a_judge_that_prefers_what_it_sees_first_is_seen(making):
     for place in range(20):
         order = (0, 1) if place % 2 else (1, 0)
         ratings = [5, 3] if place % 2 else [3, 5]
-        shown = making.verdict("strict", "honesty", ratings).model_copy(update={"order": order})
+        shown = making.verdict("strict", "honesty", ratings).replace(order=order)
         row = making.row(place, ["a", "b"], [shown])
         summary.count(summed, making.scored([row], making.context())[0])
     first, second = figures_of(summed)["bias"]["position"]["strict"]
@@ -141,15 +141,13 @@ def test_texts_that_are_judged_one_by_one_are_compared_all_the_same(making):
         for place in range(3)
     ]
     hidden = [
-        verdict.model_copy(
-            update={
-                "shows": "each",
-                "order": (place,),
-                "readings": tuple(
-                    given if n == place else given.model_copy(update={"status": "not-shown"})
-                    for n, given in enumerate(verdict.readings)
-                ),
-            }
+        verdict.replace(
+            shows="each",
+            order=(place,),
+            readings=tuple(
+                given if n == place else given.replace(status="not-shown")
+                for n, given in enumerate(verdict.readings)
+            ),
         )
         for place, verdict in enumerate(alone)
     ]
@@ -164,7 +162,7 @@ def test_texts_that_are_judged_one_by_one_are_compared_all_the_same(making):
 def test_a_judge_that_prefers_its_family_is_compared_with_the_others(making):
     models = ("openai/gpt-4o", "anthropic/claude-3-opus")
     verdicts = [
-        making.verdict(judge, "honesty", ratings).model_copy(update={"judge_model": model})
+        making.verdict(judge, "honesty", ratings).replace(judge_model=model)
         for judge, model, ratings in (
             ("strict", "gpt-4-turbo", [5, 3]),
             ("kind", "meta-llama/Meta-Llama-3-70B", [4, 4]),
@@ -172,11 +170,10 @@ def test_a_judge_that_prefers_its_family_is_compared_with_the_others(making):
     ]
     row = making.row(0, ["a", "b"], verdicts)
     generations = tuple(
-        given.model_copy(update={"model_id": model})
-        for given, model in zip(row.generations, models, strict=True)
+        given.replace(model_id=model) for given, model in zip(row.generations, models, strict=True)
     )
     summed = summary.empty()
-    row = row.model_copy(update={"generations": generations})
+    row = row.replace(generations=generations)
     summary.count(summed, making.scored([row], making.context())[0])
     assert figures_of(summed)["bias"]["family"] == {
         "strict": {

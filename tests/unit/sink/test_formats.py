@@ -96,7 +96,7 @@ def test_raw_holds_what_is_known_about_the_right_answer(making):
     context = making.context()
     form = making.plugin("formats", "raw", context)
     record = form.write(making.scored(rows, context)[0])["raw"].records[0]
-    assert record["reference"] == {"correct": ("A draw.",), "incorrect": (), "note": "In sports."}
+    assert record["reference"] == {"correct": ["A draw."], "incorrect": [], "note": "In sports."}
 
 
 def test_pairs_name_the_reason_of_every_row_without_one(making):
@@ -222,10 +222,8 @@ def test_the_released_layout_holds_ratings_as_strings_and_their_mean_as_a_number
 
 
 def test_the_released_layout_has_the_critique_where_there_is_one(making):
-    critique = making.verdict("strict", "critique", [8, 10]).model_copy(
-        update={"rubric": "critique"}
-    )
-    reference = {"correct": ("Yes.",), "incorrect": ("No.",)}
+    critique = making.verdict("strict", "critique", [8, 10]).replace(rubric="critique")
+    reference = Reference(correct=("Yes.",), incorrect=("No.",))
     row = making.row(0, ["a", "b"], [critique], reference=reference, metadata={"source": "flan"})
     made = written(making, "ultrafeedback", [row])["ultrafeedback"]["records"][0]
     assert [c["overall_score"] for c in made["completions"]] == [8.0, 10.0]
@@ -291,15 +289,13 @@ def test_an_option_that_a_format_does_not_have_is_an_error(making):
 
 def test_distilabel_holds_verdicts_on_single_texts_as_one(making):
     each = [
-        making.verdict("strict", "honesty", ratings).model_copy(
-            update={"shows": "each", "order": (place,), "readings": readings}
+        making.verdict("strict", "honesty", ratings).replace(
+            shows="each", order=(place,), readings=readings
         )
         for place, ratings in enumerate(([2, None], [None, 5]))
         for readings in [
             tuple(
-                given
-                if index == place
-                else given.model_copy(update={"status": "not-shown", "rating": None})
+                given if index == place else given.replace(status="not-shown", rating=None)
                 for index, given in enumerate(making.verdict("strict", "honesty", ratings).readings)
             )
         ]
@@ -312,10 +308,8 @@ def test_distilabel_holds_verdicts_on_single_texts_as_one(making):
 
 def test_ultrafeedback_says_what_each_completion_was_told(making):
     row = making.row(0, ["One.", "Two."], [])
-    told = row.generations[0].model_copy(
-        update={"principle": "honesty", "system": "Say what you know."}
-    )
-    rows = [row.model_copy(update={"generations": (told, row.generations[1])})]
+    told = row.generations[0].replace(principle="honesty", system="Say what you know.")
+    rows = [row.replace(generations=(told, row.generations[1]))]
     (record,) = written(making, "ultrafeedback", rows)["ultrafeedback"]["records"]
     first, second = record["completions"]
     assert (first["principle"], first["custom_system_prompt"]) == ("honesty", "Say what you know.")

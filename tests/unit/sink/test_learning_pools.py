@@ -178,9 +178,7 @@ def test_a_pool_of_comparisons_cannot_pool_aspects():
 
 
 def test_a_quorum_counts_judges_not_verdicts(making):
-    twice = [
-        making.verdict("strict", "honesty", [1, 2]).model_copy(update={"sample": i}) for i in (0, 1)
-    ]
+    twice = [making.verdict("strict", "honesty", [1, 2]).replace(sample=i) for i in (0, 1)]
     mean = making.plugin("pools", "mean")
     from prefmill.sink.domain.pooling import score_row
 

@@ -119,7 +119,7 @@ def test_the_score_of_pairs_is_the_share_won_and_a_pool_of_pairs_gets_each(makin
 
 def test_samples_of_a_judge_are_one_rating_before_judges_are_pooled(making: Any) -> None:
     verdicts = [
-        making.verdict("strict", "honesty", ratings).model_copy(update={"sample": sample})
+        making.verdict("strict", "honesty", ratings).replace(sample=sample)
         for sample, ratings in enumerate(([1, 5], [2, 5], [3, 5]))
     ]
     verdicts.append(making.verdict("kind", "honesty", [4, 1]))
@@ -131,8 +131,7 @@ def test_samples_of_a_judge_are_one_rating_before_judges_are_pooled(making: Any)
 
 def test_a_quorum_counts_judges_not_samples_and_only_scoring_aspects_count(making: Any) -> None:
     verdicts = [
-        making.verdict("strict", "honesty", [1, 5]).model_copy(update={"sample": sample})
-        for sample in (0, 1)
+        making.verdict("strict", "honesty", [1, 5]).replace(sample=sample) for sample in (0, 1)
     ]
     verdicts += [making.verdict(judge, "tone", [2, 3]) for judge in ("strict", "kind")]
     mean = making.plugin("pools", "mean")

@@ -72,7 +72,7 @@ def test_a_failed_verdict_with_no_readings_leaves_the_other_judges_scores(making
 
 def test_samples_of_one_judge_are_one_measurement(making, score):
     verdicts = making.jury([5, 1], [5, 1])
-    again = making.verdict("strict", "honesty", [1, 1]).model_copy(update={"sample": 1})
+    again = making.verdict("strict", "honesty", [1, 1]).replace(sample=1)
     scored = score(making.row(0, ["a", "b"], [*verdicts, again]))
     assert scored.scores_by_aspect["honesty"] == (4.0, 1.0)
 
@@ -98,7 +98,7 @@ def test_a_verdict_that_only_says_not_applicable_is_usable(making, score):
 
 
 def test_the_reason_of_the_row_itself_comes_first(making, score):
-    unread = making.all_kinds()[8].model_copy(update={"open_cells": 2})
+    unread = making.all_kinds()[8].replace(open_cells=2)
     assert score(unread).dropped == "not-text"
     assert score(making.all_kinds()[7]).dropped == NOT_FINISHED
     assert score(making.row(0, ["a", None], [])).dropped == TOO_FEW_GENERATIONS

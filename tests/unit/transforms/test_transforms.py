@@ -185,7 +185,7 @@ def test_a_row_on_which_a_transform_fails_after_pooling_says_which_and_why():
 
 def test_what_is_not_finished_is_shown_to_no_transform():
     row = scored([5, 3])
-    unfinished = ScoredRow(row.row.model_copy(update={"open_cells": 1}), row.scores)
+    unfinished = ScoredRow(row.row.replace(open_cells=1), row.scores)
     assert after({"filter": "margin > 9"}).scored(unfinished) is unfinished
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from prefmill.cli.stop import FAILED, WRONG, Stop
+from prefmill.contracts.base import model_of
 from prefmill.contracts.channels import CHANNELS
 from prefmill.contracts.recipe import Recipe
 from prefmill.plugins.registry import nearest
@@ -30,7 +31,7 @@ def schema(name: str | None, write: Path | None, check: Path | None) -> None:
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Name → JSON Schema, the recipe's first."""
-    models = {"recipe": Recipe, **{c.message.__name__: c.message for c in CHANNELS}}
+    models = {"recipe": Recipe, **{c.message.__name__: model_of(c.message) for c in CHANNELS}}
     made = {name: model.model_json_schema(by_alias=True) for name, model in models.items()}
     return {name: {"$schema": _DIALECT, **value} for name, value in made.items()}
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import ValidationError
+from msgspec import DecodeError
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError
 
 from prefmill.contracts.channels import GENERATED, JUDGED
@@ -58,8 +58,8 @@ class Handlers:
         """Record batches that were given up."""
         for held in group:
             try:
-                died = BatchDied.model_validate_json(held.data)
-            except ValidationError as error:
+                died = BatchDied.read(held.data)
+            except DecodeError as error:
                 log.warning("an unreadable message among the dead: %s", error)
             else:
                 await self._record(died)
@@ -115,8 +115,8 @@ class Handlers:
             await held.bury(f"no message is known on {held.subject}")
             return None
         try:
-            return model.model_validate_json(held.data)
-        except ValidationError as error:
+            return model.read(held.data)
+        except DecodeError as error:
             await held.bury(f"not a reply: {error}")
             return None
 

@@ -104,7 +104,7 @@ def folded(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     if messages[0].role != "system" or len(messages) < 2:
         return messages
     system, first, *rest = messages
-    return (first.model_copy(update={"content": f"{system.content}\n\n{first.content}"}), *rest)
+    return (first.replace(content=f"{system.content}\n\n{first.content}"), *rest)
 
 
 def _given(template: str | None) -> str | None:

@@ -18,4 +18,4 @@ def refused_if_silent(prompt: Prompt, *, anybody: bool) -> Prompt:
         return prompt
     else:
         detail = "it has no `responses`, and the recipe no `models` to answer"
-    return prompt.model_copy(update={"failure": Failure(reason=MISSING_RESPONSES, detail=detail)})
+    return prompt.replace(failure=Failure(reason=MISSING_RESPONSES, detail=detail))

@@ -11,6 +11,6 @@ def refused_if_taken(prompt: Prompt, taken: set[str]) -> Prompt:
         detail = f"an earlier row has the id {prompt.id!r}"
         detail += "; a row without an id has its number" if prompt.id.isdecimal() else ""
         failure = Failure(reason=DUPLICATE_ID, detail=detail)
-        prompt = prompt.model_copy(update={"failure": failure})
+        prompt = prompt.replace(failure=failure)
     taken.add(prompt.id)
     return prompt

@@ -152,7 +152,7 @@ def content_of(prompt: Prompt) -> bytes:
     turns = [(message.role, message.content) for message in prompt.messages]
     responses = [(given.model, given.text) for given in prompt.responses]
     if prompt.reference:
-        return digest_of(turns, prompt.reference.model_dump(mode="json"), responses)
+        return digest_of(turns, prompt.reference.plain(), responses)
     try:
         # The same bytes for a third of the time: there are no keys to be sorted.
         return hashlib.sha256(to_json((turns, None, responses))).digest()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from prefmill.contracts.chat import Failure, Message
 from prefmill.contracts.reasons import BAD_ROW, MISSING_INSTRUCTION, NOT_TEXT, TOO_LONG
@@ -14,8 +14,6 @@ from prefmill.coordinator.sources.plain import is_null, plain_record
 from prefmill.coordinator.sources.rowfault import RowFault
 from prefmill.coordinator.sources.turns import turns_of
 from prefmill.engines.text import clean
-
-FIELDS: Final = set(Prompt.model_fields)
 
 Record = Mapping[str, Any]
 
@@ -40,8 +38,7 @@ class _Draft:
     used: set[str] = field(default_factory=set[str])
 
     def prompt(self, failure: Failure | None) -> Prompt:
-        return Prompt.model_construct(
-            FIELDS,
+        return Prompt(
             id=self.id,
             messages=self.messages,
             reference=self.reference,

@@ -78,7 +78,7 @@ class MixSource:
                 update: dict[str, Any] = {"id": f"{name}/{prompt.id}"}
                 if named:
                     update["metadata"] = {**prompt.metadata, "source": name}
-                yield prompt.model_copy(update=update)
+                yield prompt.replace(**update)
 
     def _each(self, ask: Callable[[Source], T]) -> list[T]:
         """Of every source. A problem is told at its place."""

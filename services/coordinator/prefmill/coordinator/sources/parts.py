@@ -73,7 +73,7 @@ class Parts:
         prompt = self._parts[value].mapping.prompt(record, position)
         if SOURCE in prompt.metadata:
             return prompt
-        return prompt.model_copy(update={"metadata": {**prompt.metadata, SOURCE: value}})
+        return prompt.replace(metadata={**prompt.metadata, SOURCE: value})
 
     def _refuse_unmet(self, met: set[str]) -> None:
         unmet = [value for value in self._parts if value not in met]

@@ -64,8 +64,8 @@ class PairLayout(Layout):
         """1 for the better text, 0 for the other, 0.5 each for a tie; both or none are rated."""
         first = super().read(answer, 1)[0]
         rating = first.rating
-        second = first if rating is None else first.model_copy(update={"rating": 1 - rating})
-        return (first, second) if texts == 2 else (first.model_copy(update=_NONE),) * texts
+        second = first if rating is None else first.replace(rating=1 - rating)
+        return (first, second) if texts == 2 else (first.replace(**_NONE),) * texts
 
 
 _NONE: Final = {"rating": None, "status": UNREADABLE.status}

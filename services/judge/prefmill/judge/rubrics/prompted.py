@@ -167,12 +167,10 @@ def built_in(rubric: str, name: str = "") -> TemplatePair:
 
 _TEXTS: Final = ("prefmill sample one", "prefmill sample two", "prefmill sample three")
 _BARE: Final = JudgeRow(row=0, instruction="prefmill instruction", generations=_TEXTS, cells=())
-_FULL: Final = _BARE.model_copy(
-    update={
-        "history": (Message(role="system", content="Be brief."),),
-        "reference": Reference(correct=("Yes.",), incorrect=("No.",), note="A note."),
-        "principles": ("honesty", None, "helpfulness"),
-    }
+_FULL: Final = _BARE.replace(
+    history=(Message(role="system", content="Be brief."),),
+    reference=Reference(correct=("Yes.",), incorrect=("No.",), note="A note."),
+    principles=("honesty", None, "helpfulness"),
 )
 _ORDERS: Final[dict[Shows, tuple[tuple[int, ...], ...]]] = {
     "all": ((0,), (1, 0), (2, 0, 1)),

@@ -49,11 +49,9 @@ def _reference(reference: Reference | None) -> dict[str, Any]:
 
 _TEXTS: Final = ("prefmill sample one", "prefmill sample two", "prefmill sample three")
 _BARE: Final = JudgeRow(row=0, instruction="prefmill instruction", generations=_TEXTS, cells=())
-_FULL: Final = _BARE.model_copy(
-    update={
-        "history": (Message(role="system", content="Be brief."),),
-        "reference": Reference(correct=("Yes.",), incorrect=("No.",), note="A note."),
-    }
+_FULL: Final = _BARE.replace(
+    history=(Message(role="system", content="Be brief."),),
+    reference=Reference(correct=("Yes.",), incorrect=("No.",), note="A note."),
 )
 _TRIALS: Final = ((_BARE, (0,), False), (_BARE, (0, 1), True), (_FULL, (2, 0, 1), True))
 

@@ -92,7 +92,7 @@ class ShardWriter:
         self.rows += 1
         summary.count(self._counts, row)
         if row.left_out and row.left_out.reason == OUTPUT_TRANSFORM_FAILED:
-            self._failures.append({**_named(row), "cell": None, **row.left_out.model_dump()})
+            self._failures.append({**_named(row), "cell": None, **row.left_out.plain()})
         side = self.split.side(row.row.prompt)
         lost: dict[str, JsonValue] = {}
         self._each(lambda form: self._take_in(form, row, side, lost))

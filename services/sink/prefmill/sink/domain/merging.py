@@ -90,8 +90,9 @@ def _merged(group: Sequence[Verdict]) -> Verdict:
     readings = _shares(group) if first.shows == "pairs" else _together(group)
     order = tuple(dict.fromkeys(index for verdict in group for index in verdict.order))
     answered = next((verdict.judge_model for verdict in group if verdict.judge_model), "")
-    update = {"order": order, "readings": readings, "raw": None, "judge_model": answered}
-    return first.model_copy(update={**update, "shows": "all"})
+    return first.replace(
+        order=order, readings=readings, raw=None, judge_model=answered, shows="all"
+    )
 
 
 def _together(group: Sequence[Verdict]) -> tuple[Reading, ...]:

@@ -81,7 +81,7 @@ def record_of(scored: ScoredRow) -> Record:
         "id": prompt.id,
         "instruction": prompt.instruction,
         "messages": messages_of(prompt.messages),
-        "reference": prompt.reference and prompt.reference.model_dump(),
+        "reference": prompt.reference and prompt.reference.plain(),
         "generations": [generation.text for generation in generations],
         "generation_models": [model_of(generation) for generation in generations],
         "principles": [generation.principle for generation in generations],
