@@ -2,7 +2,8 @@
 
 from faststream import FastStream
 
-import prefmill.judge.rubrics.ultrafeedback  # noqa: F401  # else the first batch waits for it
+# Else the first batch waits for it.
+import prefmill.judge.rubrics.ultrafeedback  # noqa: F401 # pyright: ignore[reportUnusedImport]
 from prefmill.judge.handlers import Judging
 from prefmill.judge.settings import JudgeSettings
 from prefmill.messaging.service import serve_worker, worker_app
