@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from prefmill.coordinator.pages import row_page
+from prefmill.coordinator.status import look, status_of
 from prefmill.ledger import runs
 
 from .rig import Rig, recipe
@@ -48,6 +49,14 @@ async def test_every_row_without_two_answers_has_a_line_that_says_what_it_lacks(
     dropped = json.loads((folder / "run.json").read_text())["outcome"]["trl"]["dropped"]
     assert dropped["missing-responses"] == 3
     assert dropped["too-few-generations"] == 1
+
+    async with rig.ledger.begin() as connection:
+        run = await runs.run_by_id(connection, rig.plan.run_id)
+        assert run is not None
+        status = status_of(await look(connection, run, rig.plan), rig.fleet)
+    given = [(s.alias, s.wanted, s.done, s.failed) for s in status.slots if s.kind == "given"]
+    assert given == [("x", 2, 2, 0), ("y", 2, 1, 1)]
+    assert status.rows_failed + sum(slot.failed for slot in status.slots) == len(lines)
 
 
 async def test_lost_responses_are_among_the_failed_cells_of_a_page_and_none_can_be_retried(

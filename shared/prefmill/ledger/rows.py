@@ -15,7 +15,7 @@ from prefmill.contracts.chat import Turn
 from prefmill.contracts.reasons import LEFT_OUT_BY
 from prefmill.contracts.rows import Prompt
 from prefmill.ledger.arrays import array_rows, driver_rows, hashes, numbers
-from prefmill.ledger.runs import LEFT_OUT, notify
+from prefmill.ledger.runs import BLANK, LEFT_OUT, notify
 from prefmill.ledger.tables import PROMPT, RUN
 
 
@@ -81,6 +81,7 @@ async def insert_rows(connection: AsyncConnection, run_id: int, rows: Sequence[L
     drawn: Counter[str] = Counter(await connection.scalar(_DRAWN, {"run": run_id}))
     drawn.update(chain.from_iterable([row.models for row in rows if not _excused(row)]))
     drawn.update(name for row in rows if row.prompt.failure for name in _left_out(row))
+    drawn.update(name for row in rows if not row.prompt.failure for name in _blank(row))
     await connection.execute(
         RUN.update()
         .where(RUN.c.id == run_id)
@@ -100,6 +101,11 @@ def _left_out(row: LoadedRow) -> Iterator[str]:
     """The reason, where a transform has left the row out: counted beside the draws."""
     if row.prompt.failure and row.prompt.failure.reason.startswith(LEFT_OUT_BY):
         yield f"{LEFT_OUT}{row.prompt.failure.reason}"
+
+
+def _blank(row: LoadedRow) -> Iterator[str]:
+    """Who wrote the responses that hold no text."""
+    return (f"{BLANK}{given.model}" for given in row.prompt.responses if not given.text)
 
 
 async def insert_given(

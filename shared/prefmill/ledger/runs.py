@@ -26,6 +26,9 @@ LEFT_OUT: Final = "left out "
 ASKED_AGAIN: Final = "asked again "
 """Before the id of a slot, among the same counts."""
 
+BLANK: Final = "blank "
+"""Before who wrote responses, among the same counts."""
+
 
 _UPLOADS: Final = sa.text("""
     SELECT DISTINCT (regexp_matches(recipe::text, 'upload:([0-9a-f]{64})/', 'g'))[1] FROM revision
@@ -51,7 +54,8 @@ class Run:
     """Rows that no model is asked about."""
     drawn: dict[str, int]
     """Alias → rows drawn for it; `LEFT_OUT` and a reason → rows that transforms left out;
-    `ASKED_AGAIN` and a slot → rows that killed workers had in hand."""
+    `ASKED_AGAIN` and a slot → rows that killed workers had in hand; `BLANK` and who wrote
+    responses → rows that came with a blank one."""
     created_at: datetime
 
     @property
@@ -63,6 +67,11 @@ class Run:
     def asked_again(self) -> dict[int, int]:
         """Slot → rows that workers had in hand when they were killed, and that were asked again."""
         return {int(slot): rows for slot, rows in self._counted(ASKED_AGAIN).items()}
+
+    @property
+    def blank(self) -> dict[str, int]:
+        """Who wrote the responses that came with rows → those of usable rows that hold no text."""
+        return self._counted(BLANK)
 
     def _counted(self, what: str) -> dict[str, int]:
         counts = sorted(self.drawn.items())

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from prefmill.cli.commands.runs import status_lines
-from prefmill.cli.show.lines import milestones, progress
+from prefmill.cli.show.lines import done_to, milestones, progress
 from prefmill.cli.show.live import picture
 from prefmill.cli.show.numbers import count, seconds
 from prefmill.cli.show.outcome import (
@@ -207,6 +207,15 @@ def test_the_end_says_what_was_paid_and_what_failed() -> None:
         ),
         ("2 prompts could not be used, 1 answer or verdict failed for good; see failures.jsonl"),
     ]
+
+
+def test_responses_that_came_blank_have_failed_but_are_not_tried_again() -> None:
+    labelled = run(slot("human", kind="given", done=98, failed=2), slot("j", kind="judge"))
+    assert run_lines(labelled)[1] == "2 answers or verdicts failed for good; see failures.jsonl"
+    said = done_to("retry", labelled, labelled)
+    assert said == "r: no answer or verdict had failed; it is looked at once more"
+    broken = run(*labelled.slots[:1], slot("j", kind="judge", failed=1))
+    assert done_to("retry", broken, broken) == "r: 1 failed answer or verdict will be tried again"
 
 
 def test_the_end_of_a_run_that_went_on_says_what_was_paid_now_and_what_in_all() -> None:

@@ -152,7 +152,7 @@ def hint(name: str, api: str | None) -> str:
 
 def done_to(action: str, before: RunStatus, after: RunStatus) -> str:
     """What pausing, resuming, cancelling or retrying a run did."""
-    failed = sum(slot.failed for slot in before.slots)
+    failed = sum(slot.failed for slot in called(before))
     waiting = sum(slot.waiting for slot in after.slots)
     flying = sum(slot.in_flight for slot in after.slots)
     match action:

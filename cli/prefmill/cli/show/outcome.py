@@ -46,7 +46,7 @@ def run_lines(status: RunStatus, before: RunStatus | None = None) -> list[str]:
             f"{calls} with workers when everything was killed, and made again: what those that "
             "had begun cost the first time is not known, and not in that sum"
         )
-    failed = sum(slot.failed for slot in called(status))
+    failed = sum(slot.failed for slot in status.slots)
     broken = max((transforms_failed(export) for export in status.exports[:1]), default=0)
     if failed or status.rows_failed or broken:
         cells = f"{plural(failed, 'answer or verdict', 'answers or verdicts')} failed for good"

@@ -151,9 +151,16 @@ def cost_of(tally: Tally, price: Price | None) -> float | None:
 
 
 def _given(sight: Sight, slot: Slot) -> SlotStatus:
+    """Who wrote responses that came with rows; blank ones count as failed."""
     done = sight.tallies.get(slot.id, Tally()).done
+    blank = sight.run.blank.get(slot.alias, 0)
     return SlotStatus(
-        kind="given", alias=slot.alias, model=slot.model, wanted=done, done=done, failed=0
+        kind="given",
+        alias=slot.alias,
+        model=slot.model,
+        wanted=done + blank,
+        done=done,
+        failed=blank,
     )
 
 
