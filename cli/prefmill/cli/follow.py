@@ -8,6 +8,7 @@ import click
 
 from prefmill.cli.client import Client, NoAnswer
 from prefmill.cli.screen import Screen, screen
+from prefmill.cli.show.lines import with_reason
 from prefmill.cli.show.outcome import export_lines, nothing_made, run_lines, transforms_failed
 from prefmill.cli.stop import FAILED, ROWS_FAILED, Stop
 from prefmill.contracts.api import ExportStatus, RunStatus
@@ -57,11 +58,11 @@ def conclude(status: RunStatus, before: RunStatus | None = None, *, strict: bool
     """Print how it ended, and what was paid since it was as `before`. Stop with the exit code of a
     run that did not go well."""
     if status.state != "finished":
-        why = status.reason or "by request"
+        why = with_reason(f"{status.name}: {status.state}", status.reason or "by request")
         again = "what was answered is stored; once that is put right, the same command goes on"
         lines = [again, f"prefmill export {status.name} makes a dataset of it as it is"]
         lines = lines if status.state == "failed" else []
-        raise Stop(FAILED, f"{status.name}: {status.state}: {why}", *lines)
+        raise Stop(FAILED, *why, *lines)
     export = status.exports[0]
     for line in run_lines(status, before):
         click.echo(line)

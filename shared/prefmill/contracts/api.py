@@ -148,7 +148,9 @@ class RunStatus(Frozen):
     id: int = Field(description="Of the run.")
     name: str = Field(description="The recipe's name.")
     state: RunState = Field(description="How far it is.")
-    reason: str = Field(default="", description="Why it failed, paused or stands still.")
+    reason: str = Field(
+        default="", description="Why it failed, paused or stands still; a line for each cause."
+    )
     revision: int = Field(default=1, description="How often the recipe was changed, plus one.")
     rows: int = Field(default=0, description="Prompts loaded.")
     rows_wanted: int | None = Field(

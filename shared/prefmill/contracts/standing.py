@@ -25,6 +25,6 @@ def name_of(slot: SlotStatus) -> str:
 
 
 def standing(slots: Iterable[SlotStatus]) -> str:
-    """What stands still, in one line, each with the name of its model or judge."""
+    """What stands still: a line for each model or judge, which begins with its name."""
     told = ((name_of(slot), trouble(slot)) for slot in slots if slot.health != "ready")
-    return "; ".join(f"{name}: {said}" for name, said in told if said)
+    return "\n".join(f"{name}: {said}" for name, said in told if said)

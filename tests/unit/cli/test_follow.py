@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from prefmill.cli import follow
+from prefmill.cli.stop import FAILED, Stop
 from prefmill.contracts.api import RunStatus
 
 
@@ -16,9 +19,9 @@ class Coordinator:
         return self._statuses.pop(0)
 
 
-def run(state: str, export: str | None = None) -> RunStatus:
+def run(state: str, export: str | None = None, reason: str = "") -> RunStatus:
     exports = [{"id": 1, "state": export}] if export else []
-    known = {"id": 1, "name": "r", "state": state, "exports": exports}
+    known = {"id": 1, "name": "r", "state": state, "exports": exports, "reason": reason}
     return RunStatus.model_validate(known)
 
 
@@ -30,3 +33,13 @@ def test_workers_rest_while_the_dataset_is_written_and_work_if_the_run_goes_on()
     last = follow.follow(later, run("running"), rest=told.append)
     assert last.exports[0].state == "written"
     assert told == [False, True, False, True]
+
+
+def test_a_run_that_failed_says_why_in_its_line_and_several_causes_in_one_each() -> None:
+    with pytest.raises(Stop) as one:
+        follow.conclude(run("failed", reason="models.a: no key"), strict=False)
+    assert one.value.lines[0] == "r: failed: models.a: no key"
+    with pytest.raises(Stop) as two:
+        follow.conclude(run("failed", reason="models.a: no key\njudges.j: 404"), strict=False)
+    assert two.value.lines[:3] == ("r: failed:", "  models.a: no key", "  judges.j: 404")
+    assert two.value.code == FAILED

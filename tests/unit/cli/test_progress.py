@@ -122,6 +122,21 @@ def test_the_status_of_a_run_that_goes_on_says_once_what_stands_still() -> None:
     assert "(no key)" in status_lines(run(alone, reason="no key", state="failed"))[0]
 
 
+def test_the_status_of_a_run_that_failed_for_several_causes_has_a_line_for_each() -> None:
+    lines = status_lines(run(reason="models.a: no key\njudges.j: 404", state="failed"))
+    assert lines[0].startswith("r: failed · ")
+    assert lines[1:3] == ["  models.a: no key", "  judges.j: 404"]
+
+
+def test_what_stands_still_has_a_line_for_each_model_and_judge() -> None:
+    alone = slot("a", waiting=9, health=None, detail="no worker serves it yet")
+    wrong = slot("j", kind="judge", waiting=2, health="unusable", detail="404")
+    assert standing([alone, wrong]).splitlines() == [
+        "models.a: no worker serves it yet; 9 rows wait for it",
+        "judges.j: unusable: 404; 2 rows wait for it",
+    ]
+
+
 def test_milestones_are_told_once() -> None:
     first = run(slot("a", done=99), state="loading", source_done=False)
     second = run(slot("a", done=99))

@@ -62,7 +62,7 @@ def test_a_run_begins_when_every_lane_is_ready(world: World) -> None:
 def test_every_lane_that_is_known_to_be_unusable_is_named(world: World) -> None:
     assert world.look(a="unusable", b="unusable", j="unusable") == (
         False,
-        "models.a: no a; models.b: no b; judges.j: no j",
+        "models.a: no a\nmodels.b: no b\njudges.j: no j",
     )
 
 

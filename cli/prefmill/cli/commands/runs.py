@@ -119,8 +119,10 @@ def workers(api: str | None, home: str | None) -> None:
 
 def status_lines(run: RunStatus) -> list[str]:
     """A run, a line per model and judge, and its newest export."""
-    why = f" ({run.reason})" if run.reason and run.state not in ACTIVE else ""
+    causes = [] if run.state in ACTIVE else run.reason.splitlines()
+    why = f" ({causes.pop()})" if len(causes) == 1 else ""
     lines = [f"{run.name}: {run.state}{why} · {prompts_of(run)} · {dollars(run.cost_usd)}"]
+    lines += [f"  {cause}" for cause in causes]
     headers = ("", "model", "done", "failed", "reused", "in flight", "read", "written", "cost")
     lines += table(headers, [_slot(slot) for slot in run.slots], left=2)
     lines += [f"  {slot.alias}: {said}" for slot in run.slots if (said := trouble(slot))]

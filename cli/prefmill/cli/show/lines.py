@@ -49,6 +49,12 @@ def prompts_of(status: RunStatus) -> str:
     return f"{plural(status.rows, 'prompt')}{so_far}{_limit(status)}"
 
 
+def with_reason(said: str, why: str) -> list[str]:
+    """What is said of a run, and why: in the same line, or each cause in one of its own."""
+    causes = why.splitlines()
+    return [f"{said}: {why}"] if len(causes) < 2 else [f"{said}:", *(f"  {c}" for c in causes)]
+
+
 def not_asked(slot: SlotStatus) -> str:
     """Why fewer verdicts are there than were expected; empty if all are."""
     if not slot.not_asked:

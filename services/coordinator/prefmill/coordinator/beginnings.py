@@ -13,7 +13,8 @@ OTHERS_S: Final = 2.0
 
 
 class Beginning(NamedTuple):
-    """Whether the run may begin; or why it never will. While neither is known, it waits."""
+    """Whether the run may begin; or why it never will, a line for each lane that is unusable.
+    While neither is known, it waits."""
 
     ready: bool = False
     wrong: str = ""
@@ -40,7 +41,7 @@ class Beginnings:
         if waits:
             return Beginning()
         self._since.pop(plan.run_id, None)
-        return Beginning(not lines, "; ".join(lines))
+        return Beginning(not lines, "\n".join(lines))
 
     def _trouble(self, plan: Plan, slug: str) -> str:
         return self.fleet.trouble(slug, plan.lanes[slug].digest)

@@ -168,7 +168,7 @@ class Conductor:
                 self._load(run, plan)
             return await self._step(run, plan, windows)
         except RecipeError as error:
-            await self._fail(run, str(error))
+            await self._fail(run, "\n".join(error.problems))
             return False
 
     async def _step(self, run: Run, plan: Plan, windows: Windows) -> bool:
@@ -246,7 +246,7 @@ class Conductor:
         paused = {slug: lanes[slug][1] for slug in busy if lanes[slug][1]}
         if busy and len(paused) == len(busy):
             lines = [f"{who(plan, slug)}: {why}" for slug, why in sorted(paused.items())]
-            await self._fail(run, "; ".join(lines))
+            await self._fail(run, "\n".join(lines))
 
     def _load(self, run: Run, plan: Plan) -> None:
         if run.id not in self._loaders:
@@ -256,7 +256,7 @@ class Conductor:
         try:
             await load(self.ledger, plan)
         except RecipeError as error:
-            await self._fail(run, str(error))
+            await self._fail(run, "\n".join(error.problems))
         except TROUBLE as error:
             line = line_of(error)
             log.warning("loading %s: %s; trying again", run.name, line, extra={"run": run.id})

@@ -10,7 +10,8 @@ log: Final = logging.getLogger("prefmill.coordinator")
 
 
 def told(run: Run, state: RunState, reason: str = "") -> None:
-    """The run is now in that state, and why, if that is not as a matter of course."""
+    """The run is now in that state, and why, if that is not as a matter of course: in one line,
+    however many that reason has."""
     level = logging.WARNING if state == "failed" else logging.INFO
-    why = f": {reason}" if reason else ""
+    why = f": {'; '.join(reason.splitlines())}" if reason else ""
     log.log(level, "run %s: %s%s", run.name, state, why, extra={"run": run.id})
