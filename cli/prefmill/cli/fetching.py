@@ -99,7 +99,7 @@ def _settle(aside: Path, folder: Path, export: ExportStatus) -> None:
 
 
 def with_dataset(client: Client, status: RunStatus, folder: Path) -> RunStatus:
-    """The status of a finished run with its newest export as it lies in the folder here."""
+    """The status of a finished run with its dataset as it lies in the folder here."""
     if status.state != "finished" or not status.exports:
         return status
     newest = fetched(client, status.id, status.exports[0], folder)

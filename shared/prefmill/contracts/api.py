@@ -133,6 +133,11 @@ class ExportStatus(Frozen):
     so_far: bool = Field(
         default=False, description="Made while the run goes on, for who wants what there is."
     )
+    own: bool = Field(
+        default=True,
+        description="Made as the recipe says; false where other formats, another pool, pairing or "
+        "output were asked for.",
+    )
 
 
 class StoredRecipe(Frozen):
@@ -172,7 +177,9 @@ class RunStatus(Frozen):
         "sums.",
     )
     started_at: datetime | None = Field(default=None, description="UTC.")
-    exports: tuple[ExportStatus, ...] = Field(default=(), description="Newest first.")
+    exports: tuple[ExportStatus, ...] = Field(
+        default=(), description="Those made as the recipe says, then others; each newest first."
+    )
 
 
 class CellStatus(Frozen):

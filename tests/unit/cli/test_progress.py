@@ -128,6 +128,16 @@ def test_the_status_of_a_run_that_failed_for_several_causes_has_a_line_for_each(
     assert lines[1:3] == ["  models.a: no key", "  judges.j: 404"]
 
 
+def test_the_status_tells_of_the_dataset_and_then_of_the_newest_one_made_otherwise() -> None:
+    made = [
+        ExportStatus(id=1, state="written", directory="out/r"),
+        ExportStatus(id=3, state="written", directory="out/r-export", own=False),
+        ExportStatus(id=2, state="failed", directory="out/old", own=False),
+    ]
+    told = [line for line in status_lines(run(exports=made)) if "dataset" in line]
+    assert told == ["dataset written: out/r", "another dataset written: out/r-export"]
+
+
 def test_what_stands_still_has_a_line_for_each_model_and_judge() -> None:
     alone = slot("a", waiting=9, health=None, detail="no worker serves it yet")
     wrong = slot("j", kind="judge", waiting=2, health="unusable", detail="404")

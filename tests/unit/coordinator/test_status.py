@@ -12,6 +12,7 @@ from prefmill.coordinator.fleet import Fleet
 from prefmill.coordinator.status import Sight, demands_of, status_of
 from prefmill.coordinator.submission import desired_of
 from prefmill.ledger.desired import Desired
+from prefmill.ledger.exports import Export
 from prefmill.ledger.planning import PLANNED, PUBLISHED
 from prefmill.ledger.runs import Run
 from prefmill.ledger.status import Tally
@@ -126,3 +127,13 @@ def test_a_recipe_that_is_limited_later_wants_fewer_cells_from_then_on_and_says_
     assert (
         status_of(judged("finished", done=(20, 20, 20), rows=20), Fleet()).slots[2].not_asked == 0
     )
+
+
+def test_the_dataset_of_a_run_stands_before_those_made_otherwise() -> None:
+    asked = [{"request": {"formats": ["kto"], "directory": "d"}}, {"request": {"directory": "d"}}]
+    specs = [*asked, {"cost_usd": 0.5}]
+    exports = [
+        Export(4 - at, 1, 1, spec, "written", "d", 9, None, "") for at, spec in enumerate(specs)
+    ]
+    told = status_of(replace(sight("finished", 0), exports=exports), Fleet()).exports
+    assert [(export.id, export.own) for export in told] == [(3, True), (2, True), (4, False)]

@@ -93,8 +93,7 @@ def retry(name: str, api: str | None, home: str | None) -> None:
 @RUN
 @coordinator_options
 def failures(name: str, api: str | None, home: str | None) -> None:
-    """List the rows of RUN that failed, with the reason; after pooling, those of its newest
-    dataset."""
+    """List the rows of RUN that failed, with the reason; after pooling, those of its dataset."""
     client = connect(api, home, about=name)
     run = find(client, name)
     found = [line for row in client.failed_rows(run.id) for line in _failed(row)]
@@ -118,7 +117,7 @@ def workers(api: str | None, home: str | None) -> None:
 
 
 def status_lines(run: RunStatus) -> list[str]:
-    """A run, a line per model and judge, and its newest export."""
+    """A run, a line per model and judge, its dataset, and the newest one made otherwise."""
     causes = [] if run.state in ACTIVE else run.reason.splitlines()
     why = f" ({causes.pop()})" if len(causes) == 1 else ""
     lines = [f"{run.name}: {run.state}{why} · {prompts_of(run)} · {dollars(run.cost_usd)}"]
@@ -127,9 +126,12 @@ def status_lines(run: RunStatus) -> list[str]:
     lines += table(headers, [_slot(slot) for slot in run.slots], left=2)
     lines += [f"  {slot.alias}: {said}" for slot in run.slots if (said := trouble(slot))]
     lines += [f"  {slot.alias}: {said}" for slot in run.slots if (said := not_asked(slot))]
-    for export in run.exports[:1]:
+    own = [export for export in run.exports if export.own]
+    others = [export for export in run.exports if not export.own]
+    for export in (*own[:1], *others[:1]):
         told = filter(None, (export.directory, export.error))
-        lines.append(f"dataset {export.state}: {'; '.join(told)}")
+        what = "dataset" if export.own else "another dataset"
+        lines.append(f"{what} {export.state}: {'; '.join(told)}")
         lines += [f"  {sum_line(config, sums)}" for config, sums in export.outcome.items()]
     return lines
 

@@ -153,7 +153,7 @@ async def events(run: Found, actions: Doing) -> StreamingResponse:
 
 @routes.get("/runs/{run_id}/exports")
 async def list_exports(run: Found, actions: Doing) -> list[ExportStatus]:
-    """The exports of a run, newest first."""
+    """The exports of a run: those made as its recipe says, then others; each newest first."""
     return list((await actions.status(run)).exports)
 
 

@@ -55,6 +55,7 @@ async def look(connection: AsyncConnection, run: Run, plan: Plan) -> Sight:
 def status_of(sight: Sight, fleet: Fleet) -> RunStatus:
     """The run's status as the API gives it."""
     run = sight.run
+    made = [export_status(export) for export in sight.exports]
     slots = [_given(sight, slot) for slot in sight.slots.values() if slot.kind == "given"]
     slots += [_slot(sight, fleet, slot) for slot in sight.plan.models]
     slots += [_slot(sight, fleet, slot) for slot in sight.plan.judges]
@@ -75,7 +76,7 @@ def status_of(sight: Sight, fleet: Fleet) -> RunStatus:
         output_tokens=sum(tally.output_tokens for tally in sight.tallies.values()),
         cost_usd=spent(sight),
         started_at=run.created_at,
-        exports=tuple(export_status(export) for export in sight.exports),
+        exports=tuple(sorted(made, key=lambda export: not export.own)),
     )
 
 
@@ -97,6 +98,7 @@ def bare_status(run: Run, reason: str) -> RunStatus:
 def export_status(export: Export) -> ExportStatus:
     """An export as the API gives it."""
     outcome: dict[str, Any] = export.outcome or {}
+    asked: dict[str, Any] = export.spec.get("request", {})
     return ExportStatus(
         id=export.id,
         state=export.state,  # pyright: ignore[reportArgumentType]
@@ -106,6 +108,7 @@ def export_status(export: Export) -> ExportStatus:
         summary=export.spec.get("summary", {}),
         error=export.error,
         so_far="so_far" in export.spec,
+        own=not any(value for name, value in asked.items() if name != "directory"),
     )
 
 
