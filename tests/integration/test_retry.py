@@ -42,7 +42,7 @@ async def generated(rig: Rig, *lost: str) -> list[JudgeBatch]:
 
 def only(reply: BatchJudged, *rows_and_aspects: tuple[int, str]) -> BatchJudged:
     wanted = [cell for cell in reply.cells if (cell.row, cell.aspect) in rows_and_aspects]
-    return reply.model_copy(update={"cells": tuple(wanted)})
+    return reply.replace(cells=tuple(wanted))
 
 
 async def test_a_failed_verdict_is_asked_again_beside_another_of_the_same_judge(rig: Rig) -> None:
