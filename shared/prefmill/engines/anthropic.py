@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import Field, JsonValue
 from yarl import URL
 
-from prefmill.contracts.chat import Message, Params, Usage
+from prefmill.contracts.chat import Params, Usage
 from prefmill.engines import address
 from prefmill.engines.remote import NoCompletion, RemoteEngine, tokens
 from prefmill.engines.remote_options import RemoteOptions
@@ -85,7 +85,7 @@ class AnthropicEngine(RemoteEngine):
     def _body(self, request: ChatRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self.options.model,
-            "messages": [_turn(m) for m in request.messages if m.role != "system"],
+            "messages": [turn for turn in request.messages if turn.role != "system"],
         }
         if system := "\n\n".join(m.content for m in request.messages if m.role == "system"):
             body["system"] = system
@@ -111,10 +111,6 @@ class AnthropicEngine(RemoteEngine):
             why = record(document.get("stop_details")).get("explanation")
             raise self._refused(completion, str(why or "the model's classifiers stopped it"))
         return self._not_empty(completion)
-
-
-def _turn(message: Message) -> dict[str, str]:
-    return {"role": message.role, "content": message.content}
 
 
 def _usage(usage: dict[str, Any]) -> Usage:

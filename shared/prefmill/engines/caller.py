@@ -17,6 +17,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from msgspec.structs import replace
+
 from prefmill.contracts.chat import Failure, Params, Usage
 from prefmill.contracts.reasons import ENGINE_DIED, NO_ANSWER, REJECTED, STREAK, UNUSABLE
 from prefmill.contracts.results import LaneProblem
@@ -208,7 +210,7 @@ class LaneCaller:
         self._slots.grow()
         text, model = clean(completion.text), clean(completion.model)
         if text is not completion.text or model is not completion.model:
-            completion = completion._replace(text=text, model=model)
+            completion = replace(completion, text=text, model=model)
         return Outcome(completion, None, self._ms(started), completion.usage, model, text)
 
     def _rejected(self, error: Rejected, started: float) -> Outcome:
@@ -293,7 +295,7 @@ class LaneCaller:
         self._slots.send_away()
 
     def _ms(self, started: float) -> int:
-        return max(0, round((self._clock() - started) * 1000))
+        return round((self._clock() - started) * 1000)
 
 
 def _reason(error: EngineError) -> str:

@@ -7,9 +7,12 @@ or is cut off, is a BadAnswer, and what is larger than allowed a TooLarge.
 import re
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 LARGEST_ANSWER: Final = 32 * 1024 * 1024
 """Bytes. A server that sends more is not read to its end."""
@@ -32,7 +35,7 @@ class TooLarge(ValueError):
     """The answer is larger than allowed."""
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True):
     """A whole HTTP answer; the names in `headers` are lower case."""
 
     status: int
@@ -40,16 +43,18 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class _Head(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Head:
     """What a head says: how long the body is (None: to the end of the stream), and whether the
-    connection outlives it. `plain`: the body has a length and is not packed."""
+    connection outlives it. `plain`: so long is a body that is not packed; -1: it is, or has no
+    length."""
 
     status: int
     headers: Mapping[str, str]
     length: int | None
     chunked: bool
     keep: bool
-    plain: bool
+    plain: int
 
 
 class AnswerParser:
@@ -72,7 +77,7 @@ class AnswerParser:
 
     def feed(self, data: bytes) -> Answer | None:
         """The answer, once it is whole."""
-        if self.untouched and (answer := self._at_once(data)) is not None:
+        if self._head is None and not self._buffer and (answer := self._at_once(data)) is not None:
             return answer
         self._buffer += data
         while self._head is None:
@@ -95,11 +100,11 @@ class AnswerParser:
         at = data.find(b"\r\n\r\n")
         if not 0 < at <= LARGEST_HEAD:
             return None
-        head, length = _read(data[:at]), len(data) - at - 4
-        if not head.plain or head.length != length or length > self._largest:
+        head, body = _read(data[:at]), data[at + 4 :]
+        if head.plain != len(body) or head.plain > self._largest:
             return None
         self.keep = head.keep
-        return Answer(head.status, head.headers, data[at + 4 :])
+        return Answer(head.status, head.headers, body)
 
     def end(self) -> Answer | None:
         """The stream has ended: the answer, if that was to be its end."""
@@ -174,12 +179,12 @@ def _read(raw: bytes) -> _Head:
         raise BadAnswer(f"no HTTP/1.1: {lines[0][:40]!r}")
     status, headers = int(first[2]), MappingProxyType[str, str]({})
     if status < 200:
-        return _Head(status, headers, None, chunked=False, keep=False, plain=False)
+        return _Head(status, headers, None, chunked=False, keep=False, plain=-1)
     headers = MappingProxyType(_headers(lines[1:]))
     connection = headers.get("connection", "").lower()
     keep = "close" not in connection and (first[1] == b"1" or "keep-alive" in connection)
     length, chunked = _framing(status, headers)
-    plain = length is not None and _coding(headers) in _PLAIN
+    plain = -1 if length is None or _coding(headers) not in _PLAIN else length
     return _Head(status, headers, length, chunked, keep, plain)
 
 

@@ -37,28 +37,26 @@ class Connection(asyncio.Protocol):
         self.since = 0.0
         """When it was asked or, if it is idle, when it answered."""
 
-    async def ask(self, request: bytes, now: float) -> Answer:
-        """Wait for the whole answer to a request, which `send` sends. Raises TimeoutError,
-        OSError, BadAnswer or TooLarge, and then closes the connection."""
-        transport = self._transport
-        if transport is None or not self.usable:
+    def ask(self, request: bytes, now: float) -> asyncio.Future[Answer]:
+        """The whole answer, later, to a request, which `send` sends. It raises TimeoutError,
+        OSError, BadAnswer or TooLarge; then `abort`, else see whether it is `free`."""
+        if not self.usable:
             raise ConnectionResetError("the server closed the connection")
         self._unsent, self.since = request, now
         waiter = self._waiter = self._loop.create_future()
-        try:
-            answer = await waiter
-        except BaseException:
-            self.abort()
-            raise
-        finally:
-            self._waiter = None
-        if self.usable and self._parser.keep and not transport.get_write_buffer_size():
-            if not self._parser.untouched:
-                self._parser = AnswerParser(self._largest)
-            self.since = self._loop.time()
-        else:
+        return waiter
+
+    def free(self) -> bool:
+        """Whether another request may follow, now that one is answered; closes it if not."""
+        self._waiter = None
+        transport, parser = self._transport, self._parser
+        kept = self.usable and parser.keep
+        if transport is None or not kept or transport.get_write_buffer_size():
             self.close()
-        return answer
+        if not parser.untouched:
+            self._parser = AnswerParser(self._largest)
+        self.since = self._loop.time()
+        return self.usable
 
     def send(self) -> None:
         """Send what is asked."""
@@ -109,6 +107,7 @@ class Connection(asyncio.Protocol):
         """The server closed the connection, which may be the end of its answer."""
         self.usable = False
         if self._waiter is None or self._waiter.done():
+            self._waiter = None  # its error holds who waited, and that holds this
             return
         try:
             answer = self._parser.end() if exc is None else None
@@ -151,11 +150,14 @@ class DirectSession:
         connection = self._newest_idle() or await self._connect()
         try:
             answer = await connection.ask(request, self._post(connection))
-        finally:
-            if not connection.usable:
-                self._open.discard(connection)
-        if connection.usable:
+        except BaseException:
+            connection.abort()
+            self._open.discard(connection)
+            raise
+        if connection.free():
             self._idle.append(connection)
+        else:
+            self._open.discard(connection)
         return answer
 
     async def close(self) -> None:

@@ -3,7 +3,7 @@
 https://platform.openai.com/docs/api-reference/chat
 """
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from pydantic import Field
 from yarl import URL
@@ -78,7 +78,7 @@ class OpenAIEngine(RemoteEngine):
     def _body(self, request: ChatRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self.options.model,
-            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+            "messages": request.messages,
         }
         if "seed" not in self._omitted:
             body["seed"] = request.seed & _SEED_BITS
@@ -105,13 +105,13 @@ class OpenAIEngine(RemoteEngine):
         return True
 
     def _read(self, document: dict[str, Any]) -> Completion:
-        choices = records(document.get("choices"))
-        if not choices or not isinstance(choices[0].get("message"), dict):
+        choice = _first(document.get("choices"))
+        if not isinstance(choice.get("message"), dict):
             raise NoCompletion("it has no choices with a message")
-        message = record(choices[0]["message"])
+        message = record(choice["message"])
         completion = Completion(
             text=_text(message.get("content")),
-            finish_reason=str(choices[0].get("finish_reason") or ""),
+            finish_reason=str(choice.get("finish_reason") or ""),
             model=str(document.get("model") or self.options.model),
             usage=_usage(record(document.get("usage"))),
         )
@@ -124,6 +124,10 @@ class OpenAIEngine(RemoteEngine):
 def _json_schema(schema: dict[str, Any]) -> dict[str, Any]:
     named = {"name": "verdict", "schema": schema, "strict": True}
     return {"type": "json_schema", "json_schema": named}
+
+
+def _first(choices: Any) -> dict[str, Any]:
+    return record(cast("list[Any]", choices)[0]) if isinstance(choices, list) and choices else {}
 
 
 def _text(content: Any) -> str:

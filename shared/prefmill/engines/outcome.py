@@ -1,6 +1,6 @@
 """What the call layer gives back: an outcome, or the news that the lane is down."""
 
-from typing import NamedTuple
+import msgspec
 
 from prefmill.contracts.chat import Failure, Usage
 from prefmill.contracts.results import LaneProblem
@@ -15,7 +15,7 @@ class LaneDown(Exception):
         self.problem = problem
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True):
     """What became of a request: a completion, or a failure that is the request's own. What was
     paid (`usage`), who answered and the raw text are there in both cases, where known."""
 

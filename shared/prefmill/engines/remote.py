@@ -8,7 +8,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
-from pydantic_core import PydanticSerializationError, to_json
+import msgspec
 from yarl import URL
 
 from prefmill.contracts.chat import Params
@@ -25,6 +25,7 @@ from prefmill.plugins.engine import ChatRequest, Completion
 from prefmill.plugins.errors import EngineError, RecipeError, Rejected, Transient, Unusable
 
 _log: Final = logging.getLogger(__name__)
+_JSON: Final = msgspec.json.Encoder()
 
 
 class NoCompletion(ValueError):
@@ -127,7 +128,7 @@ class RemoteEngine(ABC):
 
     @abstractmethod
     def _body(self, request: ChatRequest) -> dict[str, Any]:
-        """The request's fields, without those in `_omitted`."""
+        """The request's fields, without those in `_omitted`; messages as they are."""
 
     @abstractmethod
     def _fields(self, params: Params) -> dict[str, Any]:
@@ -264,6 +265,6 @@ def _rejected(reason: str, detail: str, completion: Completion) -> Rejected:
 
 def _encoded(body: dict[str, Any]) -> bytes:
     try:
-        return to_json(body)
-    except PydanticSerializationError:  # lone surrogates in a prompt: written as \u escapes
-        return json.dumps(body).encode()
+        return _JSON.encode(body)
+    except UnicodeEncodeError:  # lone surrogates in a prompt: written as \u escapes
+        return json.dumps(msgspec.to_builtins(body)).encode()

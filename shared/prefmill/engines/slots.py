@@ -29,7 +29,7 @@ class Slots:
 
     def take(self) -> bool:
         """Take a slot if one is free and nobody waits for it."""
-        if self._waiting or self.busy >= int(self.limit):
+        if self._waiting or self.busy + 1 > self.limit:
             return False
         self.busy += 1
         return True

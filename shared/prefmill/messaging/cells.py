@@ -98,11 +98,11 @@ class CellPool:
             self._settle(job)
             return
         self._jobs.append(job)
-        self._fill()
+        self._fill(self._slots())
 
     def refill(self) -> None:
         """There may be more slots now."""
-        self._fill()
+        self._fill(self._slots())
 
     def withdraw(self, ids: Collection[str] | None = None) -> list[Job]:
         """Take out the jobs (of these ids, or all) that have not started."""
@@ -137,10 +137,11 @@ class CellPool:
             runner.cancel()
         await asyncio.gather(*self._runners, return_exceptions=True)
 
-    def _fill(self) -> None:
-        """Open one more slot if there is something to start in it. One at a time: a slot that
-        takes a cell opens the next, so that instant answers do not open slots for nothing."""
-        if not self._opening and self._busy < self._slots() and self._jobs:
+    def _fill(self, slots: int) -> None:
+        """Open one more of so many slots if there is something to start in it. One at a time: a
+        slot that takes a cell opens the next, so that instant answers do not open slots for
+        nothing."""
+        if not self._opening and self._busy < slots and self._jobs:
             self._busy += 1
             self._opening = True
             runner = asyncio.create_task(self._run())
@@ -156,12 +157,12 @@ class CellPool:
     async def _run(self) -> None:
         """One slot: cell after cell, until none is left to be started or the slot is closed."""
         self._opening = False
-        while self._busy <= self._slots() and self._jobs:
+        while self._busy <= (slots := self._slots()) and self._jobs:
             job = self._jobs[0]
             row, cell = job.orders.popleft()
             job.running += 1
             self._mark(job)
-            self._fill()
+            self._fill(slots)
             try:
                 job.answered.append(await job.answer(row, cell))
             except Exception as error:  # noqa: BLE001 - whatever it is, the lane decides

@@ -96,16 +96,15 @@ class HostedEngine:
 
     def slots(self, running: int) -> int:
         """How many calls are to be in flight, when `running` are."""
-        wanted = self._ask(running)
-        if wanted is None:
+        if self._wanted is None or (wanted := self._ask(self._wanted, running)) is None:
             return self._slots.usual
         return max(1, wanted if self._slots.most is None else min(wanted, self._slots.most))
 
     def in_hand(self, running: int) -> int:
         """How many requests may be in hand, when `running` are: those in flight, and as many of
         those that were refused and wait, as these leave their slots to others."""
-        slots = self.slots(running)
-        return slots + min(self._caller.refused, slots) if self._caller else slots
+        slots, caller = self.slots(running), self._caller
+        return slots + min(caller.refused, slots) if caller and caller.refused else slots
 
     async def open(self) -> None:
         """Load, start and probe, as far as that is still to be done; afterwards the lane is
@@ -131,11 +130,9 @@ class HostedEngine:
         problem = self._caller.problem if self._caller else None
         return problem if problem and problem.reason == ENGINE_DIED else None
 
-    def _ask(self, running: int) -> int | None:
-        if self._wanted is None:
-            return None
+    def _ask(self, wanted: Callable[[int], int | None], running: int) -> int | None:
         try:
-            return self._wanted(running)
+            return wanted(running)
         except EngineDied as error:
             self.caller.died(error)
             return 1

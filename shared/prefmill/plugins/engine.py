@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import ClassVar, NamedTuple, Protocol
 
+import msgspec
 from pydantic import Field, JsonValue
 
 from prefmill.contracts.base import Strict
@@ -21,7 +22,7 @@ class EngineOptions(Strict):
         return {"model": self.model, "revision": self.revision}
 
 
-class ChatRequest(NamedTuple):
+class ChatRequest(msgspec.Struct, frozen=True):
     """One completion to be made. `schema` asks for JSON of that JSON Schema, where the engine
     can; others ignore it. `logprobs` asks for so many of the likeliest tokens at each place of the
     answer, where the engine can."""
@@ -42,7 +43,7 @@ class TokenLogprobs(NamedTuple):
     top: tuple[tuple[str, float], ...]
 
 
-class Completion(NamedTuple):
+class Completion(msgspec.Struct, frozen=True):
     """One answer. `text` holds no NUL and no lone surrogate; `logprobs` has an entry per token if
     they were asked for and the engine has them."""
 
