@@ -61,7 +61,11 @@ class SlotStatus(Frozen):
     model: str = Field(description="Model id.")
     lane: str = Field(default="", description="Slug of its lane.")
     wanted: int = Field(ge=0, description="Cells, as far as known by now.")
-    done: int = Field(ge=0, description="Closed with a result, reused ones included.")
+    done: int = Field(
+        ge=0,
+        description="Closed with a result, reused ones included; so are verdicts that were given "
+        "before a retry brought their row another answer.",
+    )
     failed: int = Field(ge=0, description="Closed with a failure.")
     not_asked: int = Field(
         default=0,
