@@ -6,11 +6,15 @@ import pytest
 
 from prefmill.contracts.api import RunPlan, RunRequest
 from prefmill.contracts.recipe import Recipe
+from prefmill.contracts.results import Reply
+from prefmill.coordinator.domain.resolved import resolve
 from prefmill.coordinator.forecast import forecast
+from prefmill.coordinator.held import known
 from prefmill.coordinator.submission import difference
+from prefmill.ledger import runs
 from prefmill.plugins.errors import RecipeError
 
-from .rig import RECIPE, Rig, recipe, second_time
+from .rig import RECIPE, Rig, failed, recipe, reply_to, second_time
 
 PAIR = {"generate": {"sampler": {"sample": 2}}}
 THREE = {"models": {**RECIPE["models"], "c": {"engine": "simulated", "model": "sim-c"}}}
@@ -135,3 +139,37 @@ async def test_a_model_more_is_not_announced_for_rows_that_are_drawn(rig: Rig) -
     assert said.startswith("models: who answers was drawn for 3 stored prompts and stays;")
     await rig.submit(recipe(**THREE))
     assert await rig.work() == 0
+
+
+async def test_verdicts_on_answers_that_failed_are_not_announced(rig: Rig) -> None:
+    plan = await rig.submit(recipe(limits={"attempts": 1}))
+
+    def two_fail(batch: Any) -> Reply:
+        reply: Any = reply_to(batch)
+        if batch.slot != plan.desired.models["b"]:
+            return reply
+        return reply.replace(cells=(reply.cells[0], *failed(reply).cells[1:]))
+
+    assert await rig.work(two_fail) == 3 + 3 + 2
+    one_aspect_more = {"judge": {"rubric": {"ultrafeedback": ["honesty", "truthfulness"]}}}
+    assert calls(await planned(rig, recipe(limits={"attempts": 3}))) == 0
+    assert calls(await planned(rig, recipe(**one_aspect_more))) == 1
+    assert calls(await planned(rig, recipe(judge={"rubric": "critique"}))) == 2 + 1 + 1
+    assert calls(await planned(rig, recipe(output={"formats": ["sft"]}))) == 2 * 2, "one is enough"
+    assert calls(await planned(rig, recipe(**TWO_JUDGES))) == 2
+    first = {"source": RECIPE["source"] | {"rows": 2}}
+    assert calls(await planned(rig, recipe(**TWO_JUDGES, **first))) == 2, "of two, one has failed"
+    await rig.submit(recipe(**TWO_JUDGES))
+    assert await rig.work() == 2
+
+
+async def test_a_recipe_that_wants_the_same_cells_is_told_from_one_that_wants_others(
+    rig: Rig,
+) -> None:
+    plan = await rig.submit(recipe())
+    async with rig.ledger.begin() as connection:
+        run = await runs.run_by_id(connection, plan.run_id)
+    stored = await known(rig.ledger, run, 0, sources=False)
+    assert stored.wants(resolve(recipe(limits={"cost_usd": 1}, output={"formats": ["trl"]})))
+    for changes in (TWO_JUDGES, THREE, {"output": {"formats": ["sft"]}}):
+        assert not stored.wants(resolve(recipe(**changes)))

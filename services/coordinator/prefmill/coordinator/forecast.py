@@ -11,7 +11,7 @@ from prefmill.coordinator.domain.plan import content_of
 from prefmill.coordinator.domain.resolved import Placed, Resolved, as_written, resolve
 from prefmill.coordinator.domain.rubrics import ResolvedRubric
 from prefmill.coordinator.domain.unchanged import kept, refuse_other_rows, refuse_other_source
-from prefmill.coordinator.held import Cells, Known, fillable, known
+from prefmill.coordinator.held import Cells, Known, fillable, known, unasked
 from prefmill.ledger.database import Ledger
 from prefmill.ledger.runs import Run
 from prefmill.plugins.rubric import fingerprint_of
@@ -28,7 +28,8 @@ async def forecast(
     refused here already.
 
     What is stored is counted by its run's tallies, and by digest for the first SAMPLE rows: beyond
-    them, what other runs have answered is counted as to be called.
+    them, what other runs have answered is counted as to be called, and so are verdicts on answers
+    that have failed, unless a finished run is asked for no other cell.
     """
     resolved = resolve(request.recipe, placed)
     if run is None or request.fresh:
@@ -40,8 +41,10 @@ async def forecast(
     if request.fresh:
         return plan
     cells = _closed(stored, resolved) + await fillable(ledger, resolved, stored, seen)
-    done = run is not None and run.state == "finished" and not changed and _loaded(plan, run)
-    slots = tuple(_less(slot, cells[slot.kind, slot.alias], all_stored=done) for slot in plan.slots)
+    done = run is not None and run.state == "finished" and _loaded(plan, run)
+    done = done and (not changed or stored.wants(resolved))
+    never = unasked(resolved, stored)
+    slots = tuple(_less(slot, cells, never, all_stored=done) for slot in plan.slots)
     told = (*plan.warnings, *(kept(run, changed) if run else ()))
     return plan.model_copy(
         update={
@@ -98,9 +101,12 @@ def _kept(made: ResolvedRubric, before: Mapping[str, str]) -> float:
     return same / len(before) if before else 1.0
 
 
-def _less(slot: SlotPlan, stored: int, *, all_stored: bool) -> SlotPlan:
-    """The calls of a slot without those that are stored, tokens and cost in proportion."""
-    calls = 0 if all_stored else max(0, slot.calls - stored)
+def _less(slot: SlotPlan, cells: Cells, never: Cells, *, all_stored: bool) -> SlotPlan:
+    """The calls of a slot without those that are stored, and those that are never made; tokens and
+    cost in proportion."""
+    key = slot.kind, slot.alias
+    stored = cells[key]
+    calls = 0 if all_stored else max(0, slot.calls - stored - never[key])
     share = calls / slot.calls if slot.calls else 0.0
     return slot.model_copy(
         update={

@@ -16,10 +16,11 @@ from prefmill.coordinator.domain.cells import Lacking, lacking
 from prefmill.coordinator.domain.duplicates import refused_if_taken
 from prefmill.coordinator.domain.plan import Plan, content_of
 from prefmill.coordinator.domain.resolved import Resolved
-from prefmill.coordinator.submission import desired_of
+from prefmill.coordinator.domain.rubrics import ResolvedRubric
+from prefmill.coordinator.submission import desired_of, rows_wanted
 from prefmill.ledger import reuse, rows, runs, status
 from prefmill.ledger.database import Ledger
-from prefmill.ledger.desired import Desired
+from prefmill.ledger.desired import Desired, answer_key, subsets
 from prefmill.ledger.row_states import RowState, row_states
 from prefmill.ledger.runs import Run, Slot
 from prefmill.ledger.status import Tally
@@ -47,6 +48,17 @@ class Known:
     def drawn(self) -> dict[int, Sequence[str]]:
         """Position → the models drawn for the row: never remade."""
         return {position: row.models for position, row in self.states.items() if not row.given}
+
+    def ids(self, resolved: Resolved) -> dict[bytes, int]:
+        """Key → slot. What a recipe names and is not yet stored gets negative ids."""
+        ids = {slot.key: slot.id for slot in self.slots}
+        for model in (*resolved.models, *resolved.judges):
+            ids.setdefault(model.key, -1 - len(ids))
+        return ids
+
+    def wants(self, resolved: Resolved) -> bool:
+        """Whether the cells that a recipe wants are those of the newest revision."""
+        return desired_of(resolved, self.ids(resolved)) == self.desired
 
 
 async def known(ledger: Ledger, run: Run | None, most: int, *, sources: bool) -> Known:
@@ -89,14 +101,37 @@ async def fillable(
     return Counter((cell.slot.model.kind, cell.slot.model.label) for cell in filled)
 
 
+def unasked(resolved: Resolved, known: Known) -> Cells:
+    """The verdicts on these rows that nobody is asked for, as answers to be judged have failed."""
+    ids, limit = known.ids(resolved), rows_wanted(resolved)
+    models = {model.alias: model for model in resolved.models}
+    cells = Cells()
+    for row in known.states.values():
+        if row.given or not row.failures or (limit is not None and row.position >= limit):
+            continue
+        drawn = [models[alias] for alias in row.models if alias in models]
+        asked = [(ids[m.key], sample) for m in drawn for sample in range(m.spec.samples)]
+        left = sum(answer_key(cell) not in row.failures for cell in asked)
+        for made in resolved.rubrics if left < len(asked) else ():
+            fewer = _sets(resolved, made, len(asked)) - _sets(resolved, made, left)
+            for judge in resolved.judges_with(made):
+                calls = fewer * len(made.rubric.aspects) * judge.spec.samples
+                cells["judge", judge.label] += calls
+    return cells
+
+
+def _sets(resolved: Resolved, made: ResolvedRubric, texts: int) -> int:
+    """On how many sets of texts of a row there are verdicts."""
+    enough = texts >= resolved.least_generations(made.shows)
+    return len(subsets(made.shows, texts)) if enough else 0
+
+
 def _rows(
     resolved: Resolved, known: Known, prompts: Sequence[Prompt]
 ) -> tuple[Plan, list[RowState]]:
     """The rows, with the plan by which they lack cells. Slots not yet stored get negative ids."""
-    ids = {slot.key: slot.id for slot in known.slots}
+    ids = known.ids(resolved)
     given = {slot.alias: slot.id for slot in known.slots if slot.kind == "given"}
-    for model in (*resolved.models, *resolved.judges):
-        ids.setdefault(model.key, -1 - len(ids))
     for name in sorted({made.model for prompt in prompts for made in prompt.responses}):
         given.setdefault(name, -1 - len(ids) - len(given))
     run_id = known.run.id if known.run else 0
