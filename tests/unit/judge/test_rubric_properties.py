@@ -43,6 +43,7 @@ JUNK = st.lists(PIECES | st.text(max_size=6), max_size=40).map("".join)
 @example("helpsteer", '{"correctness": ' + "9" * 400 + "}", 1)
 @example("critique", '{"overall_score": ' + "9" * 400 + "}", 1)
 @example("tagged", "<rating>" * 2_000, 1)
+@example("tagged", ":", 0)
 def test_any_answer_gives_one_reading_per_text(name, answer, texts):
     readings = READERS[name](answer, texts)
     assert len(readings) == texts

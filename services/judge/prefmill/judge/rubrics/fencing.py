@@ -37,7 +37,8 @@ def defused(text: str) -> str:
     an answer heading. Linear; doing it twice changes nothing more."""
     if "<" in text:
         text = _TAG.sub("‹", text)
-    return _HEADING.sub("> ", text) if _PHRASE.search(text.lower()) else text
+    lower = text.lower()
+    return _HEADING.sub("> ", text) if "output" in lower and _PHRASE.search(lower) else text
 
 
 def unmarked(text: str, mark: re.Pattern[str]) -> str:

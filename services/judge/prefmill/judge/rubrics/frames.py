@@ -49,10 +49,12 @@ def key_of(names: tuple[str, ...], values: Mapping[str, Any]) -> tuple[Any, ...]
     """What a frame depends on: how many generations there are, and the values of these variables.
     None for a row whose history or reference is not empty, as its prompt is its own, and where a
     variable is missing."""
-    if not values.keys() >= _PASSED_ON.union(names):
+    if "instruction" not in values or "generations" not in values:
         return None
     key: list[Any] = [len(values["generations"])]
     for name in names:
+        if name not in values:
+            return None
         value = values[name]
         if not isinstance(value, (list, dict)):
             key.append(value)

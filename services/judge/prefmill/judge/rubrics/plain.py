@@ -29,7 +29,8 @@ def read_plain(
     """The readings of a plain answer; None if it is not plain."""
     if not body.startswith("#### Output for Text 1\n") or "```json" in body:
         return None
-    block, readings, position = _TYPED_BLOCK if types else _BLOCK, list[Reading](), 0
+    readings: list[Reading] = []
+    block, position = _TYPED_BLOCK if types else _BLOCK, 0
     for number in range(1, texts + 1):
         found = block.match(body, position)
         if found is None or found[1] != str(number):

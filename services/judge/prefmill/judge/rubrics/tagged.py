@@ -18,7 +18,7 @@ class Tags:
 
     def values(self, body: str) -> dict[str, list[str]]:
         """Name → what its tags hold, in the answer's order; names without a value are left out."""
-        for said in spoken(body):
+        for said in spoken(body) if self.names else ():
             if found := self._tagged(said) or self._headed(said):
                 return found
         return {}

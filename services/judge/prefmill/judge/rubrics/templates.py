@@ -102,11 +102,14 @@ class Prompt:
         key = key_of(self._others, values) if self._framed else None
         if key is None:
             return self._rendered(values)
-        if key not in self._frames:
-            if len(self._frames) >= _MOST_FRAMES:
-                self._frames.clear()
-            self._frames[key] = Frame(self._rendered(marked(values)))
-        return self._frames[key].filled(values)
+        frame = self._frames.get(key) or self._frame(key, values)
+        return frame.filled(values)
+
+    def _frame(self, key: tuple[Any, ...], values: Mapping[str, Any]) -> Frame:
+        if len(self._frames) >= _MOST_FRAMES:
+            self._frames.clear()
+        frame = self._frames[key] = Frame(self._rendered(marked(values)))
+        return frame
 
     def _rendered(self, values: Mapping[str, Any]) -> str:
         try:
