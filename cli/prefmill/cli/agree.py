@@ -18,11 +18,8 @@ def show_plan(plan: RunPlan, recipe: LoadedRecipe, before: RunStatus | None = No
     key, an empty source."""
     if plan.problems:
         raise stop_for(recipe.placed(RecipeError(*plan.problems)))
-    if plan.slots and not any(slot.calls for slot in plan.slots):
-        click.echo("nothing is to be called: every answer and verdict is stored")
-    else:
-        for line in plan_lines(plan):
-            click.echo(line)
+    for line in plan_lines(plan):
+        click.echo(line)
     spent = before.cost_usd if before else 0.0
     warnings = *plan.warnings, *beyond_cap(plan, recipe.recipe.limits.cost_usd, spent)
     for warning in recipe.placed(RecipeError(*warnings)):

@@ -344,6 +344,16 @@ def test_a_plan_shows_changes_sums_and_warnings() -> None:
     ]
 
 
+def test_a_plan_that_calls_nothing_is_what_changed_and_one_line() -> None:
+    known = {"kind": "judge", "alias": "j", "model": "m", "calls": 0, "stored": 9, "paid": True}
+    known |= {"input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0}
+    plan = RunPlan(rows=9, slots=(SlotPlan.model_validate(known),))
+    nothing = "nothing is to be called: every answer and verdict is stored"
+    assert plan_lines(plan) == [nothing]
+    changed = plan.model_copy(update={"changes": ("limits: added",)})
+    assert plan_lines(changed) == ["the recipe has changed:", "  limits: added", nothing]
+
+
 def test_an_estimate_beyond_the_cap_says_how_far_the_run_will_come() -> None:
     known = {"kind": "generate", "model": "m", "calls": 9, "stored": 0, "paid": True}
     known |= {"input_tokens": 1, "output_tokens": 1}

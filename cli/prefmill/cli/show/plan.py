@@ -6,11 +6,14 @@ from prefmill.contracts.money import dollars
 
 
 def plan_lines(plan: RunPlan) -> list[str]:
-    """The plan: changes, a line per model and judge, sums, warnings."""
+    """The plan: changes, a line per model and judge, sums, warnings; of one that calls nothing,
+    only the changes and that."""
+    lines = ["the recipe has changed:", *(f"  {change}" for change in plan.changes)]
+    lines = lines if plan.changes else []
+    if plan.slots and not any(slot.calls for slot in plan.slots):
+        return [*lines, "nothing is to be called: every answer and verdict is stored"]
     rows = "an unknown number of prompts" if plan.rows is None else plural(plan.rows, "prompt")
-    lines = [f"{rows}; about:"]
-    if plan.changes:
-        lines = ["the recipe has changed:", *(f"  {change}" for change in plan.changes), *lines]
+    lines.append(f"{rows}; about:")
     if plan.slots:
         lines += [f"  {line}" for line in _table(plan)]
     return lines + [
