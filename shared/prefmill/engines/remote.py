@@ -266,5 +266,5 @@ def _rejected(reason: str, detail: str, completion: Completion) -> Rejected:
 def _encoded(body: dict[str, Any]) -> bytes:
     try:
         return _JSON.encode(body)
-    except UnicodeEncodeError:  # lone surrogates in a prompt: written as \u escapes
-        return json.dumps(msgspec.to_builtins(body)).encode()
+    except (UnicodeEncodeError, TypeError):  # lone surrogates; a plugin's own kind of string
+        return json.dumps(body, default=msgspec.structs.asdict).encode()

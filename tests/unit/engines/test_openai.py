@@ -216,6 +216,19 @@ async def test_a_lone_surrogate_in_a_prompt_can_be_sent(
     assert server.bodies[0]["messages"][0]["content"] == "a\ud800b"
 
 
+class Markup(str):
+    """As templates of other libraries render."""
+
+
+async def test_a_string_of_a_kind_of_its_own_can_be_sent(
+    server: Any, say: Any, start: Start
+) -> None:
+    server.says(say(chat()))
+    asked = ChatRequest((Message(role="user", content=Markup("<b>")),), Params(), 1)
+    await (await start()).complete(asked)
+    assert server.bodies[0]["messages"] == [{"role": "user", "content": "<b>"}]
+
+
 @pytest.fixture
 def passing(say: Any) -> list[bytes]:
     """Answers that are nobody's fault and pass."""
