@@ -25,7 +25,7 @@ RECIPE = Recipe.model_validate(
 def sent(**asked):
     """The output that the command asks for, as it comes out of the ledger."""
     given = {"formats": (), "pool": None, "pairing": {}, "against": (), **asked}
-    request = _Asked("tiny", output=None, away=False, **given).request(None)
+    request = _Asked("tiny", output=None, away=False, **given).request()
     stored = request.model_dump(mode="json", exclude_unset=True)
     return output_of(RECIPE, ExportRequest.model_validate(stored))
 
