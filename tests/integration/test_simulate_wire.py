@@ -415,7 +415,7 @@ async def test_a_port_in_use_is_one_clear_line() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--latency", "soon"], "write 150ms or 1.5s"),
+        (["--latency", "soon"], "write 150ms, 1.5s or 10m"),
         (["--faults", "429"], "write 429=0.05"),
         (["--faults", "malfromed=0.1"], "did you mean 'malformed'"),
         (["--faults", "429=2"], "from 0 to 1"),
