@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from prefmill.contracts.chat import Message, Params
 from prefmill.contracts.reasons import REJECTED, TOO_LONG
@@ -159,7 +160,7 @@ async def test_the_process_keeps_off_the_cores_that_its_workers_compute_on(
 
 async def test_a_system_prompt_that_the_template_refuses_is_folded(engine: VllmEngine) -> None:
     system = Message(role="system", content="Be brief.")
-    both = ask()._replace(messages=(system, *ask().messages))
+    both = replace(ask(), messages=(system, *ask().messages))
     by_hand = ask("Be brief.\n\nthe quick fox")
     assert await engine.complete(both) == await engine.complete(by_hand)
 
