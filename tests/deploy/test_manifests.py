@@ -26,6 +26,7 @@ def check(*more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(orders, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_valid_and_what_the_overlays_render() -> None:
     done = check()
     assert done.returncode == 0, done.stderr
@@ -33,6 +34,7 @@ def test_what_is_kept_is_valid_and_what_the_overlays_render() -> None:
     assert "not checked:" in done.stdout, "kinds without a schema are named"
 
 
+@pytest.mark.slow
 def test_a_misspelt_field_is_found(tmp_path: Path) -> None:
     copy = tmp_path / "deploy"
     shutil.copytree(ROOT / "deploy", copy)

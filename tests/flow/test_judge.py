@@ -82,8 +82,27 @@ async def test_a_rubric_that_breaks_on_an_answer_keeps_what_was_paid_for(line: L
     cell = await judged(line, verdicts("", order=(0, 1, 2), rubric_options={"fail": "read"}))
     assert cell.failure
     assert cell.failure.reason == "unreadable"
+    assert "scripted_plugins.py" not in cell.failure.detail, "it is in no file of a recipe"
+    assert cell.failure.detail == "the rubric cannot read the answer: IndexError: a bug"
     assert cell.raw == "[1, 2, 3]"
     assert cell.usage.input_tokens == 1
+
+
+async def test_a_rubric_that_breaks_on_every_answer_pauses_its_lane_before_all_is_paid(
+    line: Line,
+) -> None:
+    one = verdicts("", order=(0, 1, 2), rubric_options={"fail": "read"})
+    rows = tuple(one.rows[0].replace(row=row) for row in range(100))
+    async with line.judge(SPEC):
+        await line.opened(SPEC)
+        await line.publish(one.replace(rows=rows))
+        await line.until(lambda: line.replies and line.health("gpt4") == "unusable")
+    (reply,) = line.replies
+    assert isinstance(reply, BatchJudged)
+    assert 20 <= len(reply.cells) < 20 + SPEC.concurrency <= 100
+    assert all(cell.failure and cell.usage.input_tokens == 1 for cell in reply.cells)
+    assert reply.problem
+    assert "scripted broke on 20 answers in succession" in reply.problem.detail
 
 
 async def test_a_rubric_that_cannot_ask_is_a_rejected_cell(line: Line) -> None:

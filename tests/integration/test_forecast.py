@@ -35,6 +35,7 @@ def stored(plan: RunPlan) -> int:
     return sum(slot.stored for slot in plan.slots)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "then", "expected"),
     [

@@ -1,19 +1,15 @@
 """Rows of several sources, so many of each, go into the ledger, also in more than one go."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from prefmill.contracts.chat import Message
 from prefmill.contracts.recipe import Recipe
 from prefmill.contracts.results import Reply
-from prefmill.contracts.rows import Prompt
 from prefmill.contracts.work import Batch, JudgeBatch, Reference
-from prefmill.coordinator.loader import load, take
+from prefmill.coordinator.loader import load
 from prefmill.ledger.finished import StoredRow, stored_rows
 from prefmill.plugins.errors import RecipeError
 
@@ -85,28 +81,6 @@ async def test_a_judge_is_told_the_references_of_each_source(rig: Rig, tmp_path:
         }
         assert reference == expected[source]
     assert len(told) == 7
-
-
-class Careless:
-    """A source of somebody's own, whose second row holds what no model can be asked."""
-
-    def read(self, skip: int = 0) -> Iterator[Prompt]:
-        told: list[Any] = ["What is it?", 7]
-        for number in range(skip, 2):
-            turn = Message(role="user", content=told[number])
-            yield Prompt(id=str(number), messages=(turn,))
-
-
-async def test_what_a_source_yields_is_looked_at_before_it_is_stored(
-    rig: Rig, tmp_path: Path
-) -> None:
-    plan = await rig.submit(mixed(tmp_path, 2))
-    source: Any = Careless()
-    odd = replace(plan, resolved=replace(plan.resolved, source=source))
-    with pytest.raises(RecipeError, match=r"row 1 is no prompt: .*`\$.messages\[0\].content`"):
-        take(odd.resolved.prompts(0), 0)
-    with pytest.raises(RecipeError, match="row 4 is no prompt"):
-        take(odd.resolved.prompts(1), 4)
 
 
 async def test_another_mix_under_the_same_name_is_refused(rig: Rig, tmp_path: Path) -> None:

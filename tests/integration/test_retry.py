@@ -3,6 +3,8 @@
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from prefmill.contracts.results import BatchJudged
 from prefmill.contracts.work import Batch, GenerateBatch, JudgeBatch
 from prefmill.ledger.replay import dead_batches, replay
@@ -77,6 +79,7 @@ async def test_a_failed_verdict_of_one_judge_is_asked_again_beside_those_of_anot
     assert await rig.count("verdict") == 2 * 3 * 2
 
 
+@pytest.mark.slow
 async def test_a_failed_answer_is_asked_again_beside_verdicts_on_the_others(rig: Rig) -> None:
     plan = await rig.submit(recipe(models=simulated("a", "b", "c"), **ONCE))
     (out,) = await generated(rig, "c")
@@ -90,6 +93,7 @@ async def test_a_failed_answer_is_asked_again_beside_verdicts_on_the_others(rig:
     assert await rig.count("batch") == 0
 
 
+@pytest.mark.slow
 async def test_no_pair_that_a_judge_has_is_asked_for_again_once_a_failed_answer_is_there(
     rig: Rig,
 ) -> None:
@@ -114,6 +118,7 @@ async def test_no_pair_that_a_judge_has_is_asked_for_again_once_a_failed_answer_
     assert set(verdicts.values()) == {1}
 
 
+@pytest.mark.slow
 async def test_rows_that_nobody_has_are_asked_again_at_once(rig: Rig) -> None:
     await rig.submit(recipe(**ONCE))
     (batch,) = await generated(rig)

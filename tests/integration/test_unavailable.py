@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from prefmill.contracts.recipe import Recipe
@@ -127,6 +128,7 @@ async def test_another_model_is_drawn_where_one_cannot_be_had(rig: Rig) -> None:
     assert Counter(run.drawn) == Counter(alias for now in after for alias in now)
 
 
+@pytest.mark.slow
 async def test_the_same_seed_draws_the_same_models_instead(rig: Rig) -> None:
     wide = {name: {"engine": "simulated", "model": f"sim-{name}"} for name in "abcdef"}
     wanted = pool("redraw").model_copy(

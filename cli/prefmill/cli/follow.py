@@ -10,12 +10,16 @@ from prefmill.cli.client import Client, NoAnswer
 from prefmill.cli.screen import Screen, screen
 from prefmill.cli.show.lines import with_reason
 from prefmill.cli.show.outcome import export_lines, nothing_made, run_lines, transforms_failed
+from prefmill.cli.show.pace import called, closed
 from prefmill.cli.stop import FAILED, ROWS_FAILED, Stop
 from prefmill.contracts.api import ExportStatus, RunStatus
 
 EVERY_S: Final = 0.25
 SELDOM_S: Final = 1.0
 """Each look costs the coordinator some milliseconds: in a long run it is taken less often."""
+
+NEARLY: Final = 2_000
+"""Calls left: the end may be near, and then the memory of workers is wanted for the dataset."""
 
 PATIENCE_S: Final = 60.0
 """How long a coordinator that does not answer is waited for: it may be starting again."""
@@ -42,9 +46,17 @@ def follow(
             if ended(status):
                 return status
             rest(status.state == "finished")
-            time.sleep(min(SELDOM_S, max(EVERY_S, (time.monotonic() - began) / 10)))
+            time.sleep(pause_s(status, time.monotonic() - began))
             tend(shown.say)
             status = _look(client, status, shown, tend)
+
+
+def pause_s(status: RunStatus, elapsed: float) -> float:
+    """Seconds until the next look."""
+    left = sum(max(0, slot.wanted - closed(slot)) for slot in called(status))
+    if left < NEARLY:
+        return EVERY_S
+    return min(SELDOM_S, max(EVERY_S, elapsed / 10))
 
 
 def ended(status: RunStatus) -> bool:
@@ -70,6 +82,8 @@ def conclude(status: RunStatus, before: RunStatus | None = None, *, strict: bool
     broken = status.rows_failed or transforms_failed(export)
     if strict and (broken or any(slot.failed for slot in status.slots)):
         raise Stop(ROWS_FAILED, "some rows failed (--strict)")
+    if export.outcome and nothing_made(export):
+        raise Stop(FAILED)  # it was said
 
 
 def show_export(export: ExportStatus) -> None:

@@ -22,6 +22,7 @@ from prefmill.plugins.digest import seed_of
 from prefmill.plugins.engine import ChatRequest, Completion
 from prefmill.plugins.errors import EngineError, Rejected, Transient
 from prefmill.plugins.principles import Drawn, source_of
+from prefmill.plugins.rubric import RubricFailed, readings_of
 
 TRIES: Final = 5
 """Calls of one request, where what fails is passing trouble."""
@@ -75,7 +76,11 @@ class Trial:
         if completion is None:
             return False
         self._heading("verdict")
-        readings = rubric.read(aspect, completion.text, len(sets[0]))
+        try:
+            readings = readings_of(rubric, aspect, completion.text, len(sets[0]))
+        except RubricFailed as error:
+            self._say(f"failed: {error}")
+            return False
         shown = [authors[index] for index in sets[0]]
         for line in table(("text", "rating", "rationale"), _rows(shown, readings), left=3):
             self._say(line)

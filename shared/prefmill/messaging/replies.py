@@ -1,6 +1,7 @@
 """Replies in parts that fit into a NATS message."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 from msgspec import structs
@@ -63,7 +64,12 @@ def _readable(cell: Completed) -> Completed:
     except (ValueError, TypeError) as error:
         why = f"a bug in the engine or the rubric: {error}"
         keys = {f.name: getattr(cell, f.name) for f in structs.fields(cell) if f.required}
-        return type(cell)(**keys, failure=Failure(reason=REJECTED, detail=why))
+        failed = type(cell)(**keys, failure=Failure(reason=REJECTED, detail=why))
+        for name in ("usage", "model", "latency_ms"):  # what was paid was paid
+            with suppress(ValueError, TypeError):
+                paid = failed.replace(**{name: getattr(cell, name)})
+                failed = type(cell).read(paid.json())
+        return failed
 
 
 def _without_texts(cell: Completed, why: str) -> Completed:

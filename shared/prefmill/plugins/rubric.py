@@ -1,6 +1,7 @@
 """Rubrics: how a judge is asked, and how its answer is read."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 from pydantic import JsonValue
@@ -10,6 +11,7 @@ from prefmill.contracts.chat import Message
 from prefmill.contracts.results import Reading
 from prefmill.contracts.work import JudgeRow, Shows
 from prefmill.plugins.annotation import Annotation, RatingField
+from prefmill.plugins.errors import line_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,28 @@ class Rubric(Protocol):
     def read(self, aspect: str, answer: str, texts: int) -> tuple[Reading, ...]:
         """What the answer says, one reading per shown text, in shown order; always `texts`."""
         ...
+
+
+class RubricFailed(Exception):
+    """A rubric raised while it read an answer, or gave what is no reading: its own bug."""
+
+
+def readings_of(rubric: Rubric, aspect: str, answer: str, texts: int) -> tuple[Reading, ...]:
+    """What a rubric reads, looked at. RubricFailed, in one line, with the line of its file where
+    it is in one."""
+    try:
+        readings = tuple(rubric.read(aspect, answer, texts))
+        if len(readings) != texts:
+            raise ValueError(f"{len(readings)} readings of {texts} texts")  # noqa: TRY301
+        for reading in readings:
+            Reading.read(reading.json())
+    except (Exception, SystemExit) as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        path: str = getattr(rubric, "file", ("",))[0]
+        line = line_in(error, path) if path else None
+        place = f"{Path(path).name}:{line}: " if line else ""
+        raise RubricFailed(f"the rubric cannot read the answer: {place}{said}") from error
+    return readings
 
 
 def shows_of(rubric: Rubric) -> Shows:

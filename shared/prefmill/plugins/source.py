@@ -6,8 +6,11 @@ from typing import Annotated, ClassVar, Protocol, cast
 from pydantic import BeforeValidator, Field
 
 from prefmill.contracts.base import Strict
+from prefmill.contracts.chat import Failure
+from prefmill.contracts.reasons import BAD_ROW, MISSING_INSTRUCTION
 from prefmill.contracts.recipe import PluginSpec
 from prefmill.contracts.rows import Prompt
+from prefmill.plugins.errors import RecipeError
 
 
 class Taken(Strict):
@@ -18,6 +21,37 @@ class Taken(Strict):
         default={}, description="Ours → theirs, over those of the source."
     )
     note: str | None = Field(default=None, description="Known of the right answer to all of them.")
+
+
+def sound(source: "Source", skip: int = 0) -> Iterator[Prompt]:
+    """What a source yields from row `skip` on, looked at: what is no prompt is a failed row that
+    says why. RecipeError if the source itself breaks."""
+    position = skip
+    try:
+        for position, prompt in enumerate(source.read(skip), skip):
+            yield _looked_at(prompt, position)
+    except (RecipeError, OSError, GeneratorExit):
+        raise
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise RecipeError(f"source: it broke at row {position} or after it: {said}") from error
+
+
+def _looked_at(prompt: Prompt, position: int) -> Prompt:
+    failed, why = BAD_ROW, ""
+    try:
+        Prompt.read(prompt.json())
+    except (ValueError, TypeError, AttributeError) as error:
+        kind = type(cast("object", prompt))
+        why = str(error) if kind is Prompt else f"the source yields a {kind.__name__}, no Prompt"
+        return Prompt(id=str(position), failure=Failure(reason=BAD_ROW, detail=why))
+    if prompt.failure is not None:
+        return prompt
+    if not prompt.messages or prompt.messages[-1].role != "user":
+        why = "its messages do not end with the user's turn"
+    elif not prompt.messages[-1].content.strip():
+        failed, why = MISSING_INSTRUCTION, "the user's turn is empty, or only white space"
+    return prompt.replace(failure=Failure(reason=failed, detail=why)) if why else prompt
 
 
 def _taken(value: object) -> object:

@@ -30,7 +30,7 @@ from prefmill.plugins.records import (
     scored_record,
     scored_with,
 )
-from prefmill.plugins.source import Source
+from prefmill.plugins.source import Source, sound
 
 
 class Transform(Protocol):
@@ -101,7 +101,7 @@ class Chain:
             try:
                 return prompt_with(prompt, found)
             except ValueError as error:
-                found = BEFORE.failure(BEFORE.where, error)
+                found = BEFORE.failure(self._names(BEFORE), error)
         return prompt.replace(failure=found)
 
     def scored(self, row: ScoredRow) -> ScoredRow:
@@ -113,8 +113,12 @@ class Chain:
             try:
                 return scored_with(row, found)
             except ValueError as error:
-                found = AFTER.failure(AFTER.where, error)
+                found = AFTER.failure(self._names(AFTER), error)
         return replace(row, left_out=found)
+
+    def _names(self, place: _Place) -> str:
+        """Where it was made what it is: what all of them leave is looked at at the end."""
+        return f"{place.where} ({', '.join(chosen.name for chosen, _ in self._steps)})"
 
     def _applied(self, record: Record, place: _Place) -> Record | Failure:
         for chosen, transform in self._steps:
@@ -171,8 +175,8 @@ def any_stateful(chosen: Sequence[Chosen]) -> bool:
 def transformed(source: Source, chosen: Sequence[Chosen], skip: int = 0) -> Iterator[Prompt]:
     """The prompts of a source from row `skip` on, as they go on."""
     if not chosen:
-        return source.read(skip)
+        return sound(source, skip)
     chain = Chain(chosen)
     if any_stateful(chosen):
-        return islice(map(chain.prompt, source.read(0)), skip, None)
-    return map(chain.prompt, source.read(skip))
+        return islice(map(chain.prompt, sound(source, 0)), skip, None)
+    return map(chain.prompt, sound(source, skip))

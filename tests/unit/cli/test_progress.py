@@ -469,7 +469,7 @@ def test_a_probe_that_gets_no_answer_is_told_while_a_worker_still_to_come_is_not
     waits = slot("a", waiting=9, health="probing", detail="waiting: 1 failure: cannot connect")
     assert milestones(None, before)[-1] == "asking every model and judge for a sign of life"
     assert milestones(before, run(waits, state="probing")) == [
-        "models.a: waiting: 1 failure: cannot connect"
+        "models.a: waiting: 1 failure: cannot connect; nothing else is called before it answers"
     ]
 
 

@@ -70,6 +70,7 @@ def test_slices_of_a_folder_are_streamed(folder: Path, split: str, wanted: Any) 
     assert numbers(hub(folder, split=split)) == list(wanted)
 
 
+@pytest.mark.slow
 def test_reading_on_gives_what_a_whole_reading_gives(folder: Path) -> None:
     for options in ({}, {"shuffle_seed": 3}, {"split": "train[20:70]", "rows": 30}):
         whole = numbers(hub(folder, **options))
@@ -221,6 +222,7 @@ def test_a_repository_is_streamed_and_every_fault_is_one_line(address: str, tmp_
         assert "\n" not in found[name]
 
 
+@pytest.mark.slow
 def test_a_token_opens_a_gated_repository_and_an_absent_hub_is_one_line(
     address: str, tmp_path: Path
 ) -> None:

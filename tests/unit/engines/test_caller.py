@@ -227,6 +227,7 @@ async def test_a_lane_whose_calls_are_all_refused_says_that_it_is_rate_limited()
     assert details[1:] == [caller.detail] == [""]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "told"), [(0.05, False), (0.6, True)])
 @pytest.mark.parametrize(("concurrency", "wait_s"), [(64, 1), (64, 0), (4, 0)])
 async def test_a_lane_that_gets_on_despite_a_few_refusals_says_nothing_of_them(

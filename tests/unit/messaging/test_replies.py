@@ -91,10 +91,12 @@ def test_a_reading_of_a_plugin_that_is_no_number_is_one_failed_verdict() -> None
     rating: Any = "four"
     verdict = JudgedCell(
         row=1, sample=0, attempt=0, last=True, digest="d", aspect="a", target="t", order=(0, 1),
-        readings=(Reading(status="rated", rating=rating),),
+        readings=(Reading(status="rated", rating=rating),), usage=Usage(input_tokens=7), model="m",
     )  # fmt: skip
     (message,) = messages_of(BatchJudged(batch="b", run=1, slot=2, cells=(verdict,)))
     (failed,) = BatchJudged.read(message).cells
     assert failed.failure
     assert (failed.order, failed.readings, failed.last) == ((0, 1), (), True)
     assert "got `str` - at `$.readings[0].rating`" in failed.failure.detail
+    assert failed.usage == Usage(input_tokens=7), "what was paid was paid"
+    assert (failed.model, failed.raw) == ("m", "")

@@ -19,6 +19,9 @@ _STATES = {
     "failed": "stopped",
 }
 
+_HELD = "; nothing else is called before it answers"
+"""Said of what is waited for while all are asked for a sign of life."""
+
 ACTIVE = ("loading", "probing", "running")
 
 
@@ -96,7 +99,8 @@ def _of_slots(before: RunStatus | None, after: RunStatus) -> Iterator[str]:
         said = trouble_of(slot, after)
         known = trouble_of(was, before) if was and before else ""
         if said and _gist(said) != _gist(known):
-            yield f"{name_of(slot)}: {said}"
+            held = after.state == slot.health == "probing"
+            yield f"{name_of(slot)}: {said}{_HELD if held else ''}"
 
 
 def trouble_of(slot: SlotStatus, status: RunStatus) -> str:

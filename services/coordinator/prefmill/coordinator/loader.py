@@ -14,7 +14,6 @@ from prefmill.ledger import runs
 from prefmill.ledger.database import Ledger
 from prefmill.ledger.rows import LoadedRow
 from prefmill.plugins.digest import digest_of
-from prefmill.plugins.errors import RecipeError
 
 CHUNK: Final = 256
 
@@ -32,7 +31,7 @@ async def load(ledger: Ledger, plan: Plan) -> None:
     same = run.rows > 0 and run.source_fingerprint == fingerprint
     start = run.rows if same else 0
     prompts = iter(plan.resolved.prompts(start))
-    while chunk := await asyncio.to_thread(take, prompts, start):
+    while chunk := await asyncio.to_thread(_take, prompts):
         await _store(ledger, plan, start, chunk, run.rows)
         start += len(chunk)
     async with ledger.begin() as connection:
@@ -41,20 +40,9 @@ async def load(ledger: Ledger, plan: Plan) -> None:
         )
 
 
-def take(prompts: Iterator[Prompt], start: int) -> list[tuple[Prompt, bytes]]:
-    """The next prompts, from row `start` on, and what each asks. RecipeError if a source of
-    somebody's own yields what is none."""
-    taken: list[tuple[Prompt, bytes]] = []
-    for position, prompt in enumerate(islice(prompts, CHUNK), start):
-        try:
-            Prompt.read(prompt.json())
-        except (ValueError, TypeError, AttributeError) as error:
-            raise RecipeError(
-                f"source: row {position} is no prompt: {error}",
-                "  a source plugin finds out where by Prompt.of, which checks what it is given",
-            ) from error
-        taken.append((prompt, content_of(prompt)))
-    return taken
+def _take(prompts: Iterator[Prompt]) -> list[tuple[Prompt, bytes]]:
+    """The next prompts, and what each asks."""
+    return [(prompt, content_of(prompt)) for prompt in islice(prompts, CHUNK)]
 
 
 async def _store(

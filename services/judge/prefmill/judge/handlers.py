@@ -1,17 +1,25 @@
 """What the judge does with each message."""
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from prefmill.contracts.channels import JUDGED
-from prefmill.contracts.results import BatchJudged, JudgedCell
+from prefmill.contracts.reasons import STREAK
+from prefmill.contracts.results import BatchJudged, JudgedCell, LaneProblem
 from prefmill.contracts.work import JudgeBatch, JudgeCell, JudgeRow, LaneKind
-from prefmill.engines.caller import Outcome
+from prefmill.engines.outcome import LaneDown, Outcome
+from prefmill.engines.streak import LONGEST, Streak
 from prefmill.judge.domain.shelf import Shelf
 from prefmill.judge.domain.verdicts import judged, request_of, unasked
 from prefmill.plugins.engine import ChatRequest
 
 Call = Callable[[ChatRequest], Awaitable[Outcome]]
+
+_BROKEN: Final = (
+    f"the rubric {{rubric}} broke on {LONGEST} answers in succession: see failures.jsonl, or "
+    "prefmill try; put it right, or retry"
+)
 
 
 class Judging:
@@ -24,19 +32,24 @@ class Judging:
 
     def __init__(self, *, plugin_files: bool = False) -> None:
         self._shelf = Shelf(plugin_files=plugin_files)
+        self._bugs: defaultdict[tuple[str, str], Streak] = defaultdict(Streak)
 
     def begin(
         self, batch: JudgeBatch
     ) -> Callable[[JudgeRow, JudgeCell, Call], Awaitable[JudgedCell]]:
         """How the cells of this batch are answered. RecipeError if the rubric cannot be made."""
         rubric, params = self._shelf.rubric_of(batch), batch.params
+        bugs, broken = self._bugs[batch.lane, batch.rubric], _BROKEN.format(rubric=batch.rubric)
 
         async def judge(row: JudgeRow, cell: JudgeCell, call: Call) -> JudgedCell:
+            if bugs.count >= LONGEST:
+                bugs.end()  # whoever clears the lane wants to see whether it goes now
+                raise LaneDown(LaneProblem(reason=STREAK, detail=broken))
             try:
                 request = request_of(rubric, params, row, cell)
             except Exception as error:  # noqa: BLE001 - one row that breaks a template is one row
                 return unasked(row, cell, error)
-            return judged(rubric, row, cell, await call(request))
+            return judged(rubric, row, cell, await call(request), bugs)
 
         return judge
 

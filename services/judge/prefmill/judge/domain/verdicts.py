@@ -6,9 +6,10 @@ from prefmill.contracts.chat import Failure, Params
 from prefmill.contracts.reasons import NOT_APPLICABLE, RATED, REJECTED, UNREADABLE
 from prefmill.contracts.results import JudgedCell, Reading
 from prefmill.contracts.work import JudgeCell, JudgeRow
-from prefmill.engines.caller import Outcome
+from prefmill.engines.outcome import Outcome
+from prefmill.engines.streak import Streak
 from prefmill.plugins.engine import ChatRequest
-from prefmill.plugins.rubric import Rubric
+from prefmill.plugins.rubric import Rubric, RubricFailed, readings_of
 
 USABLE = frozenset({RATED, NOT_APPLICABLE})
 """Statuses that are no failures."""
@@ -20,12 +21,22 @@ def request_of(rubric: Rubric, params: Params, row: JudgeRow, cell: JudgeCell) -
     return ChatRequest(question.messages, params, cell.seed, question.schema)
 
 
-def judged(rubric: Rubric, row: JudgeRow, cell: JudgeCell, outcome: Outcome) -> JudgedCell:
-    """The verdict, or the failure in its place. What could be read is kept either way."""
+def judged(
+    rubric: Rubric, row: JudgeRow, cell: JudgeCell, outcome: Outcome, bugs: Streak
+) -> JudgedCell:
+    """The verdict, or the failure in its place. What could be read is kept either way; what breaks
+    the rubric is counted."""
     failure, readings = outcome.failure, ()
     if failure is None and outcome.completion is not None:
-        readings = _read(rubric, cell, outcome.completion.text)
-        failure = unreadable(readings, sorted(cell.order))
+        try:
+            shown = readings_of(rubric, cell.aspect, outcome.completion.text, len(cell.order))
+        except RubricFailed as error:  # a rubric's bug must not cost the paid answer
+            failure = Failure(reason=UNREADABLE, detail=str(error))
+            bugs.add(UNREADABLE, str(error))
+        else:
+            readings = unshuffled(shown, cell.order)
+            failure = unreadable(readings, sorted(cell.order))
+            bugs.end()
     return JudgedCell(
         row=row.row,
         sample=cell.sample,
@@ -76,12 +87,3 @@ def unshuffled(readings: Sequence[Reading], order: Sequence[int]) -> tuple[Readi
     ValueError if there are not as many as texts."""
     by_generation = dict(zip(order, readings, strict=True))
     return tuple(by_generation[generation] for generation in sorted(by_generation))
-
-
-def _read(rubric: Rubric, cell: JudgeCell, answer: str) -> tuple[Reading, ...]:
-    try:
-        shown = rubric.read(cell.aspect, answer, len(cell.order))
-    except Exception as error:  # noqa: BLE001 - a rubric's bug must not cost the paid answer
-        reading = Reading(status=UNREADABLE, rationale=f"{type(error).__name__}: {error}")
-        return (reading,) * len(cell.order)
-    return unshuffled(shown, cell.order)
