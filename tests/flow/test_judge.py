@@ -102,7 +102,7 @@ async def test_a_rubric_that_breaks_on_every_answer_pauses_its_lane_before_all_i
     assert 20 <= len(reply.cells) < 20 + SPEC.concurrency <= 100
     assert all(cell.failure and cell.usage.input_tokens == 1 for cell in reply.cells)
     assert reply.problem
-    assert "scripted broke on 20 answers in succession" in reply.problem.detail
+    assert "the last: the rubric cannot read the answer: IndexError: a bug" in reply.problem.detail
 
 
 async def test_a_rubric_that_cannot_ask_is_a_rejected_cell(line: Line) -> None:

@@ -21,12 +21,15 @@ class Streak:
     """Counts failures of one kind since the last success or failure of another kind."""
 
     count: int = 0
+    last: str = ""
+    """What was said of the last failure."""
     _kind: tuple[str, str] = ("", "")
 
     def add(self, reason: str, detail: str) -> bool:
         """Count a failure; whether the streak is now long enough to pause the lane."""
         if reason in OF_THE_ROW:
             return False
+        self.last = detail
         kind = (reason, alike(detail))
         self.count = self.count + 1 if kind == self._kind else 1
         self._kind = kind

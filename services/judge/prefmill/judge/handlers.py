@@ -16,11 +16,6 @@ from prefmill.plugins.engine import ChatRequest
 
 Call = Callable[[ChatRequest], Awaitable[Outcome]]
 
-_BROKEN: Final = (
-    f"the rubric {{rubric}} broke on {LONGEST} answers in succession: see failures.jsonl, or "
-    "prefmill try; put it right, or retry"
-)
-
 
 class Judging:
     """JudgeBatch → BatchJudged, cell by cell: ask, call, read, undo the shuffle."""
@@ -39,12 +34,12 @@ class Judging:
     ) -> Callable[[JudgeRow, JudgeCell, Call], Awaitable[JudgedCell]]:
         """How the cells of this batch are answered. RecipeError if the rubric cannot be made."""
         rubric, params = self._shelf.rubric_of(batch), batch.params
-        bugs, broken = self._bugs[batch.lane, batch.rubric], _BROKEN.format(rubric=batch.rubric)
+        bugs = self._bugs[batch.lane, batch.rubric]
 
         async def judge(row: JudgeRow, cell: JudgeCell, call: Call) -> JudgedCell:
             if bugs.count >= LONGEST:
                 bugs.end()  # whoever clears the lane wants to see whether it goes now
-                raise LaneDown(LaneProblem(reason=STREAK, detail=broken))
+                raise LaneDown(_broken(batch.rubric, bugs.last))
             try:
                 request = request_of(rubric, params, row, cell)
             except Exception as error:  # noqa: BLE001 - one row that breaks a template is one row
@@ -52,6 +47,11 @@ class Judging:
             return judged(rubric, row, cell, await call(request), bugs)
 
         return judge
+
+
+def _broken(rubric: str, last: str) -> LaneProblem:
+    said = f"{LONGEST} answers in succession could not be read, the last: {last}"
+    return LaneProblem(reason=STREAK, detail=f"{said}; put the rubric {rubric} right, or retry")
 
 
 HANDLERS: Final = {JudgeBatch: Judging}
