@@ -35,8 +35,7 @@ from prefmill.plugins.engine import ChatRequest, Completion, Engine
 from prefmill.plugins.errors import EngineDied, EngineError, Rejected, Transient, Unusable
 
 WAITING_FROM: Final = 5
-"""So many outages with no answer between, and as many as calls are in flight: the lane's detail
-says that it waits."""
+"""So many outages with no answer between, and as many as are in flight: the lane says it waits."""
 
 __all__ = ["LaneCaller", "LaneDown", "Outcome", "SharedLimit"]
 
@@ -218,8 +217,7 @@ class LaneCaller:
         detail = clean(error.detail)
         if down := self._alike(error.reason, detail):
             raise down from error
-        failure = Failure(reason=error.reason, detail=detail)
-        ms = self._ms(started)
+        failure, ms = Failure(reason=error.reason, detail=detail), self._ms(started)
         return Outcome(None, failure, ms, error.usage, clean(error.model), clean(error.raw))
 
     def _alike(self, reason: str, detail: str) -> LaneDown | None:
@@ -232,8 +230,8 @@ class LaneCaller:
     def _broke(self, error: Exception, started: float) -> Outcome:
         """What an engine raises beyond its three failures is its own bug: the worker goes on."""
         _log.error("the engine failed in its own code", exc_info=error)
-        detail = one_line(f"a bug in the engine: {error!r}")
-        return self._rejected(Rejected(REJECTED, detail), started)
+        said = one_line(f"a bug in the engine: {error!r}")
+        return self._rejected(Rejected(REJECTED, said), started)
 
     def _no_answer(self, started: float) -> Outcome:
         said = f"{PATIENCE} times, while other calls succeeded: {self._last_miss}"
