@@ -6,6 +6,7 @@ import asyncio
 from prefmill.contracts.chat import Params
 from prefmill.contracts.work import JudgeCell, JudgeRow
 from prefmill.engines.caller import LaneCaller
+from prefmill.engines.streak import Streak
 from prefmill.engines.vllm.engine import VllmEngine
 from prefmill.judge.domain.verdicts import judged, request_of
 from prefmill.judge.rubrics.ultrafeedback import UltraFeedback
@@ -32,7 +33,7 @@ async def verdicts(engine: VllmEngine, params: Params, count: int):
     outcomes = await asyncio.gather(
         *(caller.call(request_of(RUBRIC, params, r, c)) for r, c in asked)
     )
-    return [judged(RUBRIC, r, c, o) for (r, c), o in zip(asked, outcomes, strict=True)]
+    return [judged(RUBRIC, r, c, o, Streak()) for (r, c), o in zip(asked, outcomes, strict=True)]
 
 
 async def test_a_random_judge_gives_well_formed_verdicts_only(engine: VllmEngine) -> None:
