@@ -40,7 +40,7 @@ def sound(source: "Source", skip: int = 0) -> Iterator[Prompt]:
 def _looked_at(prompt: Prompt, position: int) -> Prompt:
     failed, why = BAD_ROW, ""
     try:
-        Prompt.read(prompt.json())
+        prompt = Prompt.read(prompt.json())
     except (ValueError, TypeError, AttributeError) as error:
         kind = type(cast("object", prompt))
         why = str(error) if kind is Prompt else f"the source yields a {kind.__name__}, no Prompt"

@@ -52,13 +52,19 @@ def test_what_is_no_prompt_is_a_failed_row_that_says_why(
 ) -> None:
     good = said("What is it?")
     first, failed, last = prompts_of(good, odd, good)
-    assert first is last is good
+    assert first == last == good
     assert failed.failure
     assert (failed.failure.reason, failed.failure.detail) == (reason, detail)
 
 
 def test_a_row_that_is_no_prompt_is_named_by_its_position() -> None:
     assert [prompt.id for prompt in prompts_of(None, None, None, skip=1)] == ["1", "2"]
+
+
+def test_messages_given_as_mappings_become_messages() -> None:
+    turn: Any = {"role": "user", "content": "What is it?"}
+    (made,) = prompts_of(Prompt(id="a", messages=(turn,)))
+    assert made == said("What is it?")
 
 
 def test_a_lone_surrogate_is_a_failed_row() -> None:
